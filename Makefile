@@ -1,0 +1,61 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+S3_VENV := .venv-s3
+DEMO_DATA ?= build/demo-crawl
+DEMO_PAIRS ?= 4000
+OPENMOFI_ROOT ?= file://$(CURDIR)/build/demo-root
+MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/build/mlflow.db
+export OPENMOFI_ROOT MLFLOW_TRACKING_URI
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format typecheck compile mlflow-ui constraints clean
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready $(S3_VENV)/.ready  ## Make both environments (about 3 minutes, 7 GB)
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[curate,train,pipelines,dev]'
+	@touch $@
+
+# The S3 server of the tests pins other versions of common packages, so it lives apart.
+$(S3_VENV)/.ready: tests/support/swift-constraints.txt
+	$(PYTHON) -m venv $(S3_VENV)
+	$(S3_VENV)/bin/pip install --quiet --constraint tests/support/swift-constraints.txt swift
+	@touch $@
+
+demo: $(VENV)/.ready  ## Crawl, curate, train, evaluate and register, on this machine
+	$(BIN)/openmofi demo-crawl --out $(DEMO_DATA) --pairs $(DEMO_PAIRS)
+	$(BIN)/python -m pipelines run full --config configs/demo.yaml
+
+test: setup  ## All tests that need no GPU and no cluster
+	$(BIN)/python -m pytest -m 'not gpu and not cluster'
+
+lint: $(VENV)/.ready  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.ready  ## Mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+typecheck: $(VENV)/.ready  ## mypy --strict over the library
+	$(BIN)/mypy
+
+compile: $(VENV)/.ready  ## Compile every pipeline to build/pipelines
+	$(BIN)/python -m pipelines compile --out build/pipelines
+
+mlflow-ui: $(VENV)/.ready  ## Open the MLflow UI on the demo's runs (loopback, port 5000)
+	$(BIN)/mlflow ui --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1 --port 5000
+
+constraints: $(VENV)/.ready  ## Write the installed versions to constraints.txt
+	@{ sed -n '/^#/p' constraints.txt; \
+	   $(BIN)/pip freeze --exclude openmofi | grep -viE '^(requests|urllib3)==|^-e|@'; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean:  ## Remove what was built, the environments stay
+	rm -rf build local_outputs .pytest_cache .mypy_cache .ruff_cache
