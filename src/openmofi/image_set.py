@@ -1,0 +1,79 @@
+"""An evaluation set: a folder of class folders, known by the digest of its images.
+
+Assembly removes its images from training data; evaluation measures on it. Both must mean the same
+set, so it has one reader and one digest.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from openmofi.errors import InputError
+from openmofi.images import image_id
+from openmofi.keys import hash_json
+
+_EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"}
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with class labels, sorted by class folder, then by file name."""
+
+    paths: Sequence[Path]
+    labels: npt.NDArray[np.int64]  # [images], index into class_names
+    class_names: Sequence[str]
+    domains: Sequence[str]  # one a class; "" where classes.csv names none
+    image_ids: Sequence[str]
+    digest: str
+
+
+def read_image_set(folder: str | Path) -> ImageSet:
+    """Read ``<folder>/<class>/*`` with names from an optional ``classes.csv``.
+
+    Args:
+        folder: Class folders; ``classes.csv`` has the columns ``folder,name`` and, optionally,
+            ``domain``. Without it a folder's name is the class name, underscores as spaces.
+
+    Raises:
+        InputError: The folder is missing or holds no image, or ``classes.csv`` lacks a column.
+    """
+    root = Path(str(folder).removeprefix("file://"))
+    if not root.is_dir():
+        raise InputError(f"evaluation set not found: {root} is not a folder")
+    named = _read_names(root / "classes.csv")
+    found = [
+        (entry, sorted(p for p in entry.iterdir() if p.suffix.lower() in _EXTENSIONS))
+        for entry in sorted(root.iterdir())
+        if entry.is_dir()
+    ]
+    found = [(entry, images) for entry, images in found if images]
+    if not found:
+        raise InputError(f"evaluation set {root} holds no class folder with images")
+    paths = [path for _, images in found for path in images]
+    labels = [index for index, (_, images) in enumerate(found) for _ in images]
+    default = [(entry.name.replace("_", " "), "") for entry, _ in found]
+    names = [named.get(e.name, d) for (e, _), d in zip(found, default, strict=True)]
+    ids = [image_id(path.read_bytes()) for path in paths]
+    return ImageSet(
+        paths=paths,
+        labels=np.asarray(labels, dtype=np.int64),
+        class_names=[name for name, _ in names],
+        domains=[domain for _, domain in names],
+        image_ids=ids,
+        digest=hash_json([names, labels, ids]),
+    )
+
+
+def _read_names(path: Path) -> dict[str, tuple[str, str]]:
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        missing = {"folder", "name"} - set(reader.fieldnames or ())
+        if missing:
+            raise InputError(f"{path} lacks the column '{sorted(missing)[0]}'")
+        return {row["folder"]: (row["name"], row.get("domain") or "") for row in reader}

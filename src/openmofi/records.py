@@ -1,0 +1,139 @@
+"""Schemas of every table that crosses a stage, and the closed list of sample statuses.
+
+Tables are Parquet, one file per shard and stage. Row-aligned tables have row ``i`` for sample
+``i`` of the shard, in tar order, so joining them is zipping them. Long tables name the sample by
+``row``. No table holds a decision: thresholds are applied by assembly alone.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+
+class Status(StrEnum):
+    """What became of one sample in one stage."""
+
+    OK = "ok"
+    MISSING_IMAGE = "missing_image"
+    CORRUPT_IMAGE = "corrupt_image"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_SMALL = "too_small"
+    BAD_ASPECT = "bad_aspect"
+    NO_TEXT = "no_text"
+    SHORT_TEXT = "short_text"
+    LONG_TEXT = "long_text"
+    SKIPPED = "skipped"  # an earlier stage had already refused the sample
+    FAILED = "failed"  # this stage could not process a sample that ingest had accepted
+
+
+_TEXT = pa.string()
+
+SAMPLES = pa.schema(
+    [
+        pa.field("uid", _TEXT, nullable=False),  # 32 hex digits, of image_id and text
+        pa.field("image_id", _TEXT),  # 32 hex digits of the image bytes; null without an image
+        pa.field("key", _TEXT, nullable=False),  # the sample's key in the tar
+        pa.field("offset", pa.int64(), nullable=False),  # of the image's bytes in the tar, -1: none
+        pa.field("length", pa.int64(), nullable=False),  # bytes of the image
+        pa.field("alt_text", _TEXT, nullable=False),
+        pa.field("title", _TEXT),
+        pa.field("url", _TEXT),
+        pa.field("licence", _TEXT),
+        pa.field("width", pa.int32(), nullable=False),  # pixels after the EXIF turn, 0: unknown
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("phash", pa.uint64()),  # 64-bit DCT hash; null unless ok
+        pa.field("status", _TEXT, nullable=False),
+        pa.field("reason", _TEXT),
+    ]
+)
+
+MENTIONS = pa.schema(
+    [
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("field", _TEXT, nullable=False),  # "alt_text" or "title"
+        pa.field("start", pa.int32(), nullable=False),  # code points of the original text
+        pa.field("end", pa.int32(), nullable=False),
+        pa.field("surface", _TEXT, nullable=False),
+        pa.field("entity_id", _TEXT, nullable=False),
+        pa.field("prior", pa.float32(), nullable=False),  # P(entity | surface), 0 to 1
+        pa.field("context_score", pa.float32(), nullable=False),  # posterior given the text, 0 to 1
+        pa.field("rank", pa.int32(), nullable=False),  # 0 is the best candidate of the mention
+    ]
+)
+
+ENTITY_SCORES = pa.schema(
+    [
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("entity_id", _TEXT, nullable=False),
+        pa.field("clip_score", pa.float32(), nullable=False),  # cosine, -1 to 1
+        pa.field("rank", pa.int32(), nullable=False),  # 0 is the image's best entity
+    ]
+)
+
+TEXT_REGIONS = pa.schema(
+    [
+        # One polygon is eight numbers x0 y0 … x3 y3 in pixels of the EXIF-turned original.
+        pa.field("boxes", pa.list_(pa.list_(pa.float32(), 8)), nullable=False),
+        pa.field("confidences", pa.list_(pa.float32()), nullable=False),
+        pa.field("areas", pa.list_(pa.float32()), nullable=False),  # polygon / image, 0 to 1
+        pa.field("status", _TEXT, nullable=False),
+    ]
+)
+
+# One row per sample of a training shard, in tar order: images are read by offset, the rest here.
+TRAINING_SAMPLES = pa.schema(
+    [
+        pa.field("uid", _TEXT, nullable=False),
+        pa.field("key", _TEXT, nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("alt_text", _TEXT, nullable=False),
+        pa.field("labels", pa.list_(pa.int32()), nullable=False),  # class indices, best first
+    ]
+)
+
+# Sorted by class_index, which an entity keeps for ever: a vocabulary only grows.
+VOCABULARY = pa.schema(
+    [
+        pa.field("class_index", pa.int32(), nullable=False),
+        pa.field("entity_id", _TEXT, nullable=False),
+        pa.field("name", _TEXT, nullable=False),
+        pa.field("description", _TEXT, nullable=False),
+        pa.field("images", pa.int64(), nullable=False),  # training images in this version, may be 0
+    ]
+)
+
+
+def image_embeddings_schema(dim: int) -> pa.Schema:
+    """Row-aligned float16 unit vectors of ``dim`` numbers; null where the status is not ok."""
+    return pa.schema(
+        [
+            pa.field("embedding", pa.list_(pa.float16(), dim)),
+            pa.field("status", _TEXT, nullable=False),
+        ]
+    )
+
+
+def empty(schema: pa.Schema) -> pa.Table:
+    """A table of no rows."""
+    return schema.empty_table()
+
+
+def from_rows(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """A table of ``rows``, checked against ``schema``: missing non-null fields are errors."""
+    table = pa.Table.from_pylist(rows, schema=schema)
+    return checked(table, schema)
+
+
+def checked(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return ``table`` cast to ``schema``, or raise ``ValueError`` where it does not fit."""
+    if table.column_names != schema.names:
+        raise ValueError(f"columns are {table.column_names}, the schema has {schema.names}")
+    table = table.cast(schema)
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise ValueError(f"column '{field.name}' has nulls and must not")
+    return table

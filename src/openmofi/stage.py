@@ -1,0 +1,349 @@
+"""How a stage maps over shards: planned, skipped when done, in processes, written atomically.
+
+A stage brings ``setup()`` (loads weights, once a worker), ``process(shard)`` and its semantic
+configuration. Everything else is here, once for all stages. A bad sample is a row with a status;
+a bad shard fails by name and leaves the others done. Fan-out beyond one machine is Kubeflow's.
+"""
+
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openmofi.errors import InputError, OpenMofiError, ShardError
+from openmofi.keys import content_digest, recipe_key
+from openmofi.progress import bar, say
+from openmofi.records import SCHEMA_VERSION
+from openmofi.shards import TarReader
+from openmofi.storage import Store
+from openmofi.versions import ShardEntry, TableVersion, sum_counts, write_table_version
+
+
+@dataclass(frozen=True)
+class Work:
+    """One shard to process, before its recipe key is known.
+
+    Args:
+        shard: Its name, the same in every stage.
+        upstream: Recipe keys or fingerprints of what it is made from, in a fixed order.
+        tables: Store keys of the upstream tables, by kind.
+        tar_key: Store key of its pool tar; empty before ingest.
+        source: What ingest reads; any picklable value.
+        bytes: Size of the input, for the plan.
+    """
+
+    shard: str
+    upstream: tuple[str, ...]
+    tables: Mapping[str, str] = field(default_factory=dict)
+    tar_key: str = ""
+    source: Any = None
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class ShardInput:
+    """What ``process`` gets: one shard with its upstream tables and its tar."""
+
+    store: Store
+    work: Work
+    recipe_key: str
+    local_tar: Path | None = None
+
+    @property
+    def shard(self) -> str:
+        """The shard's name."""
+        return self.work.shard
+
+    def table(self, kind: str) -> pa.Table:
+        """The shard's part of an upstream table, in memory."""
+        return pq.read_table(io.BytesIO(self.store.get(self.work.tables[kind])))
+
+    @contextlib.contextmanager
+    def tar(self) -> Iterator[TarReader]:
+        """The shard's pool tar, opened."""
+        with contextlib.ExitStack() as stack:
+            path = self.local_tar or stack.enter_context(self.store.local_file(self.work.tar_key))
+            yield stack.enter_context(TarReader(path))
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """What ``process`` returns.
+
+    Args:
+        table: Checked against the stage's schema by the stage.
+        counts: Samples by cause; they add up to the samples seen.
+        totals: Other sums (mentions, boxes, …).
+        tar_key: The pool tar that ingest has written; other stages leave it empty.
+    """
+
+    table: pa.Table
+    counts: Mapping[str, int]
+    totals: Mapping[str, int] = field(default_factory=dict)
+    tar_key: str = ""
+
+
+class Stage(Protocol):
+    """One step over shards. It is pickled to worker processes before ``setup``."""
+
+    name: str
+    version: int  # STAGE_VERSION: raised by hand when the output for the same input changes
+
+    def semantic_config(self) -> Mapping[str, Any]:
+        """Configuration that can change the result, as plain values."""
+
+    def digests(self) -> Mapping[str, str]:
+        """Digests of the models and the knowledge base used, by role."""
+
+    def setup(self) -> None:
+        """Load weights and tables, once a worker."""
+
+    def process(self, shard: ShardInput) -> StageOutput:
+        """Make one shard's table. Raise only when the shard as a whole is bad."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    todo: tuple[tuple[Work, str], ...]
+    done: tuple[ShardEntry, ...]
+    seconds_per_byte: float | None  # measured on the shards that are done
+
+    def describe(self, stage: str, price_per_hour: float | None = None) -> str:
+        """One line: shards, bytes, hours and cost, as far as they are known."""
+        size = sum(work.bytes for work, _ in self.todo)
+        line = (
+            f"{stage}: {len(self.todo)} shards to do ({size / 1e6:.1f} MB), {len(self.done)} done"
+        )
+        if self.seconds_per_byte is None:
+            return f"{line}; no shard is done yet, so the time is not known"
+        hours = size * self.seconds_per_byte / 3600
+        line += f"; about {hours:.2f} worker-hours at the rate measured on done shards"
+        return line if price_per_hour is None else f"{line}, {hours * price_per_hour:.2f} in cost"
+
+
+def align(versions: Mapping[str, TableVersion]) -> list[Work]:
+    """The work of a stage that reads the given upstream tables, shard by shard.
+
+    Raises:
+        InputError: The tables do not cover the same shards.
+    """
+    names = {kind: {e.shard: e for e in version.shards} for kind, version in versions.items()}
+    first_kind, first = next(iter(names.items()))
+    for kind, entries in names.items():
+        if entries.keys() != first.keys():
+            odd = sorted(entries.keys() ^ first.keys())[0]
+            raise InputError(
+                f"tables '{first_kind}' and '{kind}' differ: shard '{odd}' is in one only"
+            )
+    return [
+        Work(
+            shard=shard,
+            upstream=tuple(names[kind][shard].recipe_key for kind in names),
+            tables={kind: names[kind][shard].table_key for kind in names},
+            tar_key=next((names[k][shard].tar_key for k in names if names[k][shard].tar_key), ""),
+            bytes=sum(names[kind][shard].bytes for kind in names),
+        )
+        for shard in sorted(first)
+    ]
+
+
+def plan(stage: Stage, store: Store, work: Sequence[Work]) -> Plan:
+    """Find which shards are done, by their recipe keys, without doing anything."""
+    if not work:
+        raise InputError(f"{stage.name}: there is no shard to process")
+    config, digests = stage.semantic_config(), stage.digests()
+    keyed = [
+        (one, recipe_key(stage.name, stage.version, config, digests, one.upstream)) for one in work
+    ]
+    present = {info.key for info in store.list(f"tables/{stage.name}/")}
+    found = [(one, key) for one, key in keyed if _entry_key(stage.name, key) in present]
+    with ThreadPoolExecutor(16) as pool:
+        bodies = list(
+            pool.map(lambda k: json.loads(store.get(_entry_key(stage.name, k[1]))), found)
+        )
+    seconds = sum(body.pop("seconds") for body in bodies)
+    size = sum(one.bytes for one, _ in found)
+    # The same content under another shard name keeps its table and takes the name asked for.
+    done = [
+        replace(ShardEntry(**b), shard=one.shard) for b, (one, _) in zip(bodies, found, strict=True)
+    ]
+    known = {key for _, key in found}
+    return Plan(
+        todo=tuple((one, key) for one, key in keyed if key not in known),
+        done=tuple(done),
+        seconds_per_byte=seconds / size if size else None,
+    )
+
+
+def run_stage(stage: Stage, store: Store, work: Sequence[Work], *, workers: int = 1) -> str:
+    """Process every shard that is not done, and publish the table.
+
+    Args:
+        stage: The stage.
+        store: Where its inputs lie and its table goes.
+        work: All shards; see `align`.
+        workers: Processes; 1 runs in this one.
+
+    Returns:
+        URI of the table's manifest.
+
+    Raises:
+        ShardError: Some shards failed. They are named; the others are done and are skipped on
+            the next run. No manifest is written.
+    """
+    planned = plan(stage, store, work)
+    say(f"{stage.name}: {len(work)} shards, {len(planned.done)} reused, {len(planned.todo)} to do")
+    fresh, failures = _process_all(stage, store, planned.todo, workers)
+    if failures:
+        name, reason = failures[0]
+        more = f" (and {len(failures) - 1} more shards failed)" if len(failures) > 1 else ""
+        kept = len(work) - len(failures)
+        raise ShardError(
+            f"{stage.name}: shard '{name}' failed: {reason}{more}; {kept} of {len(work)} shards "
+            "are done and will be skipped next time"
+        )
+    entries = sorted([*planned.done, *fresh], key=lambda entry: entry.shard)
+    version = TableVersion(
+        stage.name, stage.version, stage.semantic_config(), stage.digests(), tuple(entries)
+    )
+    say(f"{stage.name}: {describe_counts(version.counts)}")
+    return write_table_version(store, version)
+
+
+def describe_counts(counts: Mapping[str, int]) -> str:
+    """``seen 100 = ok 90 + corrupt_image 10``."""
+    parts = " + ".join(f"{name} {value}" for name, value in sum_counts([counts]).items())
+    return f"seen {sum(counts.values())} = {parts}"
+
+
+def _entry_key(stage: str, key: str) -> str:
+    return f"tables/{stage}/{key}.json"
+
+
+def _process_all(
+    stage: Stage, store: Store, todo: Sequence[tuple[Work, str]], workers: int
+) -> tuple[list[ShardEntry], list[tuple[str, str]]]:
+    if not todo:
+        return [], []
+    inputs = [ShardInput(store, work, key) for work, key in todo]
+    runs = _in_processes if workers > 1 and len(inputs) > 1 else _in_this_process
+    entries, failures = [], []
+    results = runs(stage, inputs, workers)
+    for shard, outcome in bar(results, label=stage.name, total=len(inputs), unit="shard"):
+        if isinstance(outcome, ShardEntry):
+            entries.append(outcome)
+        else:
+            failures.append((shard, outcome))
+            say(f"{stage.name}: shard '{shard}' failed: {outcome}")
+    return entries, failures
+
+
+Outcome = tuple[str, "ShardEntry | str"]
+
+
+def _in_this_process(stage: Stage, inputs: Sequence[ShardInput], _: int) -> Iterator[Outcome]:
+    stage.setup()
+    for item in _prefetched(inputs):
+        yield item.shard, _attempt(stage, item)
+
+
+def _prefetched(inputs: Sequence[ShardInput]) -> Iterator[ShardInput]:
+    """Copy the next shard's tar from the store while the present one is processed."""
+
+    def fetch(item: ShardInput) -> tuple[ShardInput, contextlib.ExitStack]:
+        stack = contextlib.ExitStack()
+        if not item.work.tar_key:
+            return item, stack
+        try:
+            path = stack.enter_context(item.store.local_file(item.work.tar_key))
+        except OpenMofiError:
+            return item, stack  # process() meets the same error and reports it under its shard
+        return replace(item, local_tar=path), stack
+
+    with ThreadPoolExecutor(1) as pool:
+        upcoming: Future[tuple[ShardInput, contextlib.ExitStack]] = pool.submit(fetch, inputs[0])
+        for following in [*inputs[1:], None]:
+            item, stack = upcoming.result()
+            if following is not None:
+                upcoming = pool.submit(fetch, following)
+            with stack:
+                yield item
+
+
+_worker_stage: Stage
+
+
+def _in_processes(stage: Stage, inputs: Sequence[ShardInput], workers: int) -> Iterator[Outcome]:
+    # Spawn, not fork: encoders and detectors start threads that a forked child would lack.
+    context = multiprocessing.get_context("spawn")
+    count = min(workers, len(inputs))
+    with ProcessPoolExecutor(count, context, _start_worker, (stage, os.getpid())) as pool:
+        futures = {pool.submit(_attempt_in_worker, item): item.shard for item in inputs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def _start_worker(stage: Stage, parent: int) -> None:
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+    stage.setup()
+    global _worker_stage
+    _worker_stage = stage
+
+
+def _exit_with_parent(parent: int) -> None:
+    # After a SIGKILL of the parent nothing would end its workers.
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _attempt_in_worker(item: ShardInput) -> "ShardEntry | str":
+    return _attempt(_worker_stage, item)
+
+
+def _attempt(stage: Stage, item: ShardInput) -> "ShardEntry | str":
+    """One shard's entry, or the reason why there is none."""
+    started = time.monotonic()
+    try:
+        output = stage.process(item)
+        return _write(stage, item, output, time.monotonic() - started)
+    except OpenMofiError as error:
+        return str(error)
+    except Exception as error:  # a bad shard must not take the others with it
+        return f"{type(error).__name__}: {error}"
+
+
+def _write(stage: Stage, item: ShardInput, output: StageOutput, seconds: float) -> ShardEntry:
+    """Table first, entry last: an entry that is there names a table that is whole."""
+    metadata = {b"openmofi": json.dumps({"stage": stage.name, "version": SCHEMA_VERSION}).encode()}
+    sink = io.BytesIO()
+    pq.write_table(output.table.replace_schema_metadata(metadata), sink, compression="zstd")
+    table_key = f"tables/{stage.name}/{item.recipe_key}.parquet"
+    item.store.put(table_key, sink.getvalue())
+    entry = ShardEntry(
+        shard=item.shard,
+        recipe_key=item.recipe_key,
+        content_digest=content_digest(output.table),
+        table_key=table_key,
+        tar_key=output.tar_key or item.work.tar_key,
+        rows=output.table.num_rows,
+        bytes=len(sink.getvalue()) + item.work.bytes * bool(output.tar_key),
+        counts=dict(output.counts),
+        totals=dict(output.totals),
+    )
+    body = json.dumps({**asdict(entry), "seconds": round(seconds, 3)}, sort_keys=True)
+    item.store.put(_entry_key(stage.name, item.recipe_key), body.encode())
+    return entry
