@@ -8,6 +8,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,8 @@ def read_image_set(folder: str | Path) -> ImageSet:
     Raises:
         InputError: The folder is missing or holds no image, or ``classes.csv`` lacks a column.
     """
-    root = Path(str(folder).removeprefix("file://"))
+    text = str(folder)
+    root = Path(unquote(text.removeprefix("file://")) if text.startswith("file://") else text)
     if not root.is_dir():
         raise InputError(f"evaluation set not found: {root} is not a folder")
     named = _read_names(root / "classes.csv")
@@ -71,9 +73,16 @@ def read_image_set(folder: str | Path) -> ImageSet:
 def _read_names(path: Path) -> dict[str, tuple[str, str]]:
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"folder", "name"} - set(reader.fieldnames or ())
-        if missing:
-            raise InputError(f"{path} lacks the column '{sorted(missing)[0]}'")
-        return {row["folder"]: (row["name"], row.get("domain") or "") for row in reader}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a CSV file in UTF-8: {error}") from None
+    missing = {"folder", "name"} - set(reader.fieldnames or ())
+    if missing:
+        raise InputError(f"{path} lacks the column '{sorted(missing)[0]}'")
+    for row in rows:
+        if not row["name"]:
+            raise InputError(f"{path} gives no name for the folder '{row['folder']}'")
+    return {row["folder"]: (row["name"], row.get("domain") or "") for row in rows}

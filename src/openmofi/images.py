@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Pillow's own limit is a process-wide warning; ours is an argument, checked on the header.
 Image.MAX_IMAGE_PIXELS = None
 
+# Pillow would start Ghostscript for EPS and knows many parsers that no web page needs.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+
 MAX_PIXELS = 89_478_485  # Pillow's default bound: 256 MiB of RGB
 
 
@@ -33,14 +36,14 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode to RGB: first frame, EXIF turned, transparency laid on white, 16 bits scaled to 8.
 
     Args:
-        data: The file's bytes, in any format that Pillow reads.
+        data: The file's bytes: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000 or PPM.
         max_pixels: Bound on width x height, checked on the header before pixels are decoded.
 
     Raises:
         ImageProblemError: With status ``too_many_pixels`` or ``corrupt_image``.
     """
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
         width, height = image.size
     except Exception as error:  # Pillow's plug-ins raise nearly anything on hostile bytes
         raise ImageProblemError(Status.CORRUPT_IMAGE, _one_line(error)) from error
@@ -49,9 +52,16 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise ImageProblemError(Status.TOO_MANY_PIXELS, reason)
     try:
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(_turned(image))
     except Exception as error:
         raise ImageProblemError(Status.CORRUPT_IMAGE, _one_line(error)) from error
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF beside sound pixels: shown unturned, as browsers do
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

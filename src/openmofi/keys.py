@@ -66,7 +66,8 @@ def content_digest(table: pa.Table) -> str:
     Floats count by their bits. Equal tables have equal digests on every machine.
     """
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    digest.update(hash_json([[field.name, str(field.type)] for field in table.schema]).encode())
+    types = [[field.name, str(_canonical(field.type))] for field in table.schema]
+    digest.update(hash_json(types).encode())
     digest.update(table.num_rows.to_bytes(8, "little"))
     for column in table.columns:
         array = column.combine_chunks()
@@ -74,6 +75,15 @@ def content_digest(table: pa.Table) -> str:
             continue
         _update(digest, array)
     return digest.hexdigest()
+
+
+def _canonical(kind: pa.DataType) -> pa.DataType:
+    """The type with a list's items named as in memory: Parquet calls them ``element``."""
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_canonical(kind.value_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_canonical(kind.value_type), kind.list_size)
+    return pa.list_(_canonical(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
 def _update(digest: "hashlib.blake2b", array: pa.Array) -> None:
@@ -87,11 +97,22 @@ def _update(digest: "hashlib.blake2b", array: pa.Array) -> None:
         _update(digest, array.flatten())
     elif pa.types.is_fixed_size_list(kind):
         _update(digest, array.flatten())
-    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+    elif _is_text(kind):
         values = [v.encode() if isinstance(v, str) else v for v in array.to_pylist()]
         digest.update(b"".join(len(v).to_bytes(4, "little") for v in values))
         digest.update(b"".join(values))
     elif pa.types.is_boolean(kind):
         digest.update(array.cast(pa.int8()).to_numpy(zero_copy_only=False).tobytes())
-    else:
+    elif pa.types.is_primitive(kind) or pa.types.is_null(kind):
         digest.update(array.to_numpy(zero_copy_only=False).tobytes())
+    else:  # as objects these would be hashed by their addresses
+        raise TypeError(f"no content digest for columns of type {kind}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    )

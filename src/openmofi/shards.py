@@ -36,17 +36,17 @@ def index_tar(path: Path) -> list[TarSample]:
     Raises:
         ShardError: The tar is unreadable or cut short; the message names the file.
     """
-    size = path.stat().st_size
     samples: list[tuple[str, dict[str, Member]]] = []
     try:
+        size = path.stat().st_size
         with tarfile.open(path, "r:") as tar:
             for info in tar:
-                if info.offset_data + info.size > size:
+                if info.size < 0 or info.offset_data + info.size > size:
                     raise ShardError(f"{path} is cut short inside '{info.name}'")
                 if info.isfile():
                     _add_member(samples, info)
             ending = tar.offset
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise ShardError(f"{path} is not a readable tar: {error}") from error
     if not _has_end_mark(path, ending):
         raise ShardError(f"{path} is cut short: it has no end-of-archive mark")
@@ -65,10 +65,9 @@ def _add_member(samples: list[tuple[str, dict[str, Member]]], info: tarfile.TarI
 def _has_end_mark(path: Path, ending: int) -> bool:
     """Whether a block of zeros closes the archive. A cut between two members leaves none."""
     with path.open("rb") as file:
-        # tarfile stops at the first zero block, or at the end of the file without one.
-        file.seek(max(0, ending - _BLOCK))
-        tail = file.read(2 * _BLOCK)
-    return len(tail) >= _BLOCK and not any(tail[-_BLOCK:])
+        # tarfile stops before the first block of zeros, before what is no header, or at the end.
+        file.seek(ending)
+        return file.read(_BLOCK) == bytes(_BLOCK)
 
 
 def write_tar(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]]) -> list[TarSample]:
@@ -80,10 +79,15 @@ def write_tar(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]]) ->
 
     Returns:
         The samples with the offsets of their members.
+
+    Raises:
+        ValueError: A key's base name holds a dot, at which a reader would cut it.
     """
     written = []
     with tarfile.open(path, "w:", format=tarfile.USTAR_FORMAT) as tar:
         for key, contents in samples:
+            if "." in key.rpartition("/")[2]:
+                raise ValueError(f"key {key!r} has a dot in its base name")
             members = {}
             for extension, data in contents.items():
                 info = tarfile.TarInfo(f"{key}.{extension}")

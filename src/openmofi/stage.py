@@ -6,7 +6,6 @@ a bad shard fails by name and leaves the others done. Fan-out beyond one machine
 """
 
 import contextlib
-import io
 import json
 import multiprocessing
 import os
@@ -14,17 +13,17 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openmofi.errors import InputError, OpenMofiError, ShardError
 from openmofi.keys import content_digest, recipe_key
 from openmofi.progress import bar, say
-from openmofi.records import SCHEMA_VERSION
+from openmofi.records import SCHEMA_VERSION, from_parquet, to_parquet
 from openmofi.shards import TarReader
 from openmofi.storage import Store
 from openmofi.versions import ShardEntry, TableVersion, sum_counts, write_table_version
@@ -67,7 +66,7 @@ class ShardInput:
 
     def table(self, kind: str) -> pa.Table:
         """The shard's part of an upstream table, in memory."""
-        return pq.read_table(io.BytesIO(self.store.get(self.work.tables[kind])))
+        return from_parquet(self.store.get(self.work.tables[kind]))
 
     @contextlib.contextmanager
     def tar(self) -> Iterator[TarReader]:
@@ -164,6 +163,10 @@ def plan(stage: Stage, store: Store, work: Sequence[Work]) -> Plan:
     """Find which shards are done, by their recipe keys, without doing anything."""
     if not work:
         raise InputError(f"{stage.name}: there is no shard to process")
+    names = [one.shard for one in work]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{stage.name}: shard '{twice}' is given twice")
     config, digests = stage.semantic_config(), stage.digests()
     keyed = [
         (one, recipe_key(stage.name, stage.version, config, digests, one.upstream)) for one in work
@@ -269,7 +272,7 @@ def _prefetched(inputs: Sequence[ShardInput]) -> Iterator[ShardInput]:
             return item, stack
         try:
             path = stack.enter_context(item.store.local_file(item.work.tar_key))
-        except OpenMofiError:
+        except (OpenMofiError, OSError):
             return item, stack  # process() meets the same error and reports it under its shard
         return replace(item, local_tar=path), stack
 
@@ -283,7 +286,7 @@ def _prefetched(inputs: Sequence[ShardInput]) -> Iterator[ShardInput]:
                 yield item
 
 
-_worker_stage: Stage
+_worker_stage: "Stage | str"  # or the reason why its setup failed
 
 
 def _in_processes(stage: Stage, inputs: Sequence[ShardInput], workers: int) -> Iterator[Outcome]:
@@ -293,24 +296,32 @@ def _in_processes(stage: Stage, inputs: Sequence[ShardInput], workers: int) -> I
     with ProcessPoolExecutor(count, context, _start_worker, (stage, os.getpid())) as pool:
         futures = {pool.submit(_attempt_in_worker, item): item.shard for item in inputs}
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                yield futures[future], "a worker process was killed (out of memory?)"
 
 
 def _start_worker(stage: Stage, parent: int) -> None:
-    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
-    stage.setup()
     global _worker_stage
-    _worker_stage = stage
+    threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
+    try:
+        stage.setup()
+        _worker_stage = stage
+    except Exception as error:  # raised here it would only be "broken process pool" to the user
+        _worker_stage = _one_line(error)
 
 
-def _exit_with_parent(parent: int) -> None:
-    # After a SIGKILL of the parent nothing would end its workers.
+def exit_with_parent(parent: int) -> None:
+    """End this process when its parent is gone: after a SIGKILL nothing else would."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
 def _attempt_in_worker(item: ShardInput) -> "ShardEntry | str":
+    if isinstance(_worker_stage, str):
+        return f"the stage could not be set up: {_worker_stage}"
     return _attempt(_worker_stage, item)
 
 
@@ -320,19 +331,22 @@ def _attempt(stage: Stage, item: ShardInput) -> "ShardEntry | str":
     try:
         output = stage.process(item)
         return _write(stage, item, output, time.monotonic() - started)
-    except OpenMofiError as error:
-        return str(error)
     except Exception as error:  # a bad shard must not take the others with it
-        return f"{type(error).__name__}: {error}"
+        return _one_line(error)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OpenMofiError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _write(stage: Stage, item: ShardInput, output: StageOutput, seconds: float) -> ShardEntry:
     """Table first, entry last: an entry that is there names a table that is whole."""
     metadata = {b"openmofi": json.dumps({"stage": stage.name, "version": SCHEMA_VERSION}).encode()}
-    sink = io.BytesIO()
-    pq.write_table(output.table.replace_schema_metadata(metadata), sink, compression="zstd")
+    data = to_parquet(output.table.replace_schema_metadata(metadata))
     table_key = f"tables/{stage.name}/{item.recipe_key}.parquet"
-    item.store.put(table_key, sink.getvalue())
+    item.store.put(table_key, data)
     entry = ShardEntry(
         shard=item.shard,
         recipe_key=item.recipe_key,
@@ -340,7 +354,7 @@ def _write(stage: Stage, item: ShardInput, output: StageOutput, seconds: float) 
         table_key=table_key,
         tar_key=output.tar_key or item.work.tar_key,
         rows=output.table.num_rows,
-        bytes=len(sink.getvalue()) + item.work.bytes * bool(output.tar_key),
+        bytes=len(data) + item.work.bytes * bool(output.tar_key),
         counts=dict(output.counts),
         totals=dict(output.totals),
     )

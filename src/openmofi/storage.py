@@ -27,10 +27,15 @@ _TEMPORARY = ".writing-"
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object of a listing; ``key`` is relative to the store."""
+    """One object of a listing; ``key`` is relative to the store.
+
+    ``tag`` changes whenever the object is written anew: the ETag of S3, the time of change of a
+    file. It says that content may have changed, never that two objects are equal.
+    """
 
     key: str
     size: int
+    tag: str = ""
 
 
 class Store(Protocol):
@@ -80,6 +85,8 @@ def open_store(uri: str) -> Store:
             raise InputError(f"root {uri!r} names no bucket; write s3://bucket/prefix")
         return S3Store(parsed.netloc, parsed.path.strip("/"))
     if parsed.scheme == "file":
+        if parsed.netloc not in {"", "localhost"}:
+            raise InputError(f"root {uri!r} names a host; write file:///folder with three slashes")
         return FolderStore(Path(unquote(parsed.path)))
     if parsed.scheme == "":
         return FolderStore(Path(uri))
@@ -121,7 +128,8 @@ class FolderStore:
         except OSError as error:
             raise StorageError(f"cannot write {self.uri}/{key}: {error.strerror}") from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # there is none when its folder cannot be made
+                temporary.unlink()
 
     def get(self, key: str) -> bytes:
         try:
@@ -150,7 +158,10 @@ class FolderStore:
                 path = Path(parent, name)
                 key = path.relative_to(self._folder.resolve()).as_posix()
                 if key.startswith(prefix) and not name.startswith(_TEMPORARY):
-                    found.append(ObjectInfo(key, path.stat().st_size))
+                    # A file that is gone by now, or a link that leads nowhere, is no object.
+                    with contextlib.suppress(FileNotFoundError):
+                        stat = path.stat()
+                        found.append(ObjectInfo(key, stat.st_size, str(stat.st_mtime_ns)))
         return iter(sorted(found, key=lambda info: info.key))
 
     def delete(self, key: str) -> None:
@@ -205,8 +216,8 @@ class S3Store:
         return self._client.exists(self._bucket, self._prefix + key)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        for key, size in self._client.list(self._bucket, self._prefix + prefix):
-            yield ObjectInfo(key.removeprefix(self._prefix), size)
+        for key, size, tag in self._client.list(self._bucket, self._prefix + prefix):
+            yield ObjectInfo(key.removeprefix(self._prefix), size, tag)
 
     def delete(self, key: str) -> None:
         self._client.delete(self._bucket, self._prefix + key)
@@ -236,7 +247,10 @@ def local_folder(store: Store, prefix: str, digest: str) -> Path:
     content: it is trusted when present.
     """
     if isinstance(store, FolderStore):
-        return store._path(prefix.rstrip("/"))
+        folder = store._path(prefix.rstrip("/"))
+        if not folder.is_dir():
+            raise StorageError(f"nothing is stored under {store.uri}/{prefix}")
+        return folder
     base = Path(os.environ.get("OPENMOFI_CACHE") or Path.home() / ".cache" / "openmofi")
     target = base / digest
     if target.is_dir():
@@ -253,9 +267,12 @@ def local_folder(store: Store, prefix: str, digest: str) -> Path:
                 shutil.move(copy, path)
         if not found:
             raise StorageError(f"nothing is stored under {store.uri}/{prefix}")
-        # Another process may have filled the cache meanwhile: same digest, same content.
-        with contextlib.suppress(OSError):
+        try:
             os.replace(staging, target)
+        except OSError:
+            # Another process may have filled the cache meanwhile: same digest, same content.
+            if not target.is_dir():
+                raise
     return target
 
 

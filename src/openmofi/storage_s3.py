@@ -3,6 +3,7 @@
 Used by `openmofi.storage` alone.
 """
 
+import configparser
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -28,12 +29,16 @@ ResultT = TypeVar("ResultT")
 
 _ENDPOINT_VARIABLES = ("OPENMOFI_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _MESSAGES = {
-    "SignatureDoesNotMatch": "the secret key is wrong (SignatureDoesNotMatch)",
+    "SignatureDoesNotMatch": "the access key or its secret is wrong (SignatureDoesNotMatch)",
     "InvalidAccessKeyId": "the access key is unknown (InvalidAccessKeyId)",
-    "AccessDenied": "access is denied (AccessDenied); check the key's policy",
+    "AccessDenied": "access is denied (AccessDenied); check the key, its secret and its policy",
     "NoSuchBucket": "the bucket does not exist (NoSuchBucket)",
     "NoSuchKey": "no such object (NoSuchKey)",
 }
+_NO_CREDENTIALS = (
+    "no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in the "
+    "AWS credentials file"
+)
 
 
 class S3Client:
@@ -42,6 +47,7 @@ class S3Client:
     def __init__(self, client: Minio, endpoint: str) -> None:
         self._client = client
         self._endpoint = endpoint
+        self._seen_buckets: set[str] = set()
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
         """Write one object."""
@@ -85,14 +91,19 @@ class S3Client:
                 raise
             return True
 
-        return self._call("read", bucket, key, probe)
+        if self._call("read", bucket, key, probe):
+            return True
+        # HEAD answers carry no error body: a missing bucket looks like a missing object.
+        if bucket not in self._seen_buckets:
+            self.check(bucket)
+        return False
 
-    def list(self, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-        """Keys and sizes under ``prefix``, sorted."""
+    def list(self, bucket: str, prefix: str) -> Iterator[tuple[str, int, str]]:
+        """Keys, sizes and ETags under ``prefix``, sorted."""
 
-        def names() -> list[tuple[str, int]]:
+        def names() -> list[tuple[str, int, str]]:
             objects = self._client.list_objects(bucket, prefix=prefix, recursive=True)
-            return sorted((o.object_name or "", o.size or 0) for o in objects)
+            return sorted((o.object_name or "", o.size or 0, o.etag or "") for o in objects)
 
         return iter(self._call("list", bucket, prefix, names))
 
@@ -102,12 +113,10 @@ class S3Client:
 
     def check(self, bucket: str) -> None:
         """Raise unless the bucket is there and the credentials open it."""
-        if not self._call("reach", bucket, "", lambda: self._client.bucket_exists(bucket)):
-            raise StorageError(
-                f"cannot reach s3://{bucket} at {self._endpoint}: {_MESSAGES['NoSuchBucket']}"
-            )
-        # HEAD answers carry no error body, so a wrong secret shows its name only on a listing.
-        next(self.list(bucket, ".openmofi-probe"), None)
+        # Not bucket_exists: HEAD answers carry no error body, so they can't say what is wrong.
+        probe = self._client.list_objects(bucket, prefix=".openmofi-probe")
+        self._call("reach", bucket, "", lambda: next(iter(probe), None))
+        self._seen_buckets.add(bucket)
 
     def _call(self, verb: str, bucket: str, key: str, action: Callable[[], ResultT]) -> ResultT:
         address = f"s3://{bucket}/{key}".rstrip("/") + f" at {self._endpoint}"
@@ -117,10 +126,11 @@ class S3Client:
             reason = _MESSAGES.get(error.code or "", f"{error.code}: {error.message}")
             raise StorageError(f"cannot {verb} {address}: {reason}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            reason = "the endpoint does not answer" if _unreachable(error) else str(error)
+            reason = "the endpoint does not answer" if _unreachable(error) else _line(error)
             raise StorageError(f"cannot {verb} {address}: {reason}") from error
-        except (MinioException, ValueError) as error:
-            raise StorageError(f"cannot {verb} {address}: {error}") from error
+        except (MinioException, ValueError, configparser.Error) as error:
+            reason = _NO_CREDENTIALS if "fail to fetch credentials" in str(error) else _line(error)
+            raise StorageError(f"cannot {verb} {address}: {reason}") from error
 
 
 def connect() -> S3Client:
@@ -161,11 +171,21 @@ def _providers() -> list[Provider]:
 def _http_client() -> urllib3.PoolManager:
     return urllib3.PoolManager(
         maxsize=32,
-        timeout=urllib3.Timeout(connect=5, read=60),
+        # An address that swallows packets is told after about ten seconds.
+        timeout=urllib3.Timeout(connect=2, read=60),
         retries=urllib3.Retry(
-            total=4, backoff_factor=0.3, backoff_jitter=0.2, status_forcelist=[500, 502, 503, 504]
+            total=4,
+            connect=3,
+            read=2,
+            backoff_factor=0.3,
+            backoff_jitter=0.2,
+            status_forcelist=[500, 502, 503, 504],
         ),
     )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _unreachable(error: Any) -> bool:

@@ -6,18 +6,16 @@ digest, counts, bytes), which stands for a table of any size. Outputs are writte
 after them, the JSON last; so a manifest that is there is complete.
 """
 
-import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openmofi.errors import InputError
 from openmofi.keys import hash_json
-from openmofi.records import SCHEMA_VERSION
+from openmofi.records import SCHEMA_VERSION, from_parquet, to_parquet
 from openmofi.storage import Store, open_store
 
 _FOLDER = "manifests"
@@ -134,7 +132,10 @@ def read_manifest(uri: str, kind: str) -> Manifest:
     if found_kind != kind:
         raise InputError(f"{uri} is a manifest of '{found_kind}', and '{kind}' is needed here")
     store = open_store(root)
-    content = json.loads(store.get(f"{_FOLDER}/{rest}"))
+    try:
+        content = json.loads(store.get(f"{_FOLDER}/{rest}"))
+    except ValueError:
+        raise InputError(f"{uri} is damaged: it is not JSON") from None
     if content.get("schema_version") != SCHEMA_VERSION:
         raise InputError(
             f"{uri} has format version {content.get('schema_version')}; this release reads "
@@ -149,10 +150,8 @@ def write_table_version(store: Store, version: TableVersion) -> str:
         {**asdict(e), "counts": _dumps(e.counts), "totals": _dumps(e.totals)}
         for e in version.shards
     ]
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_INDEX), sink)
     index_key = f"{_FOLDER}/{version.stage}/{version.digest}.parquet"
-    store.put(index_key, sink.getvalue())
+    store.put(index_key, to_parquet(pa.Table.from_pylist(rows, schema=_INDEX)))
     content = {
         "stage_version": version.stage_version,
         "config": dict(version.config),
@@ -170,7 +169,7 @@ def write_table_version(store: Store, version: TableVersion) -> str:
 def read_table_version(uri: str, stage: str) -> tuple[Store, TableVersion]:
     """The store and the version that a table manifest's URI names."""
     manifest = read_manifest(uri, stage)
-    table = pq.read_table(io.BytesIO(manifest.store.get(manifest.content["index"])))
+    table = from_parquet(manifest.store.get(manifest.content["index"]))
     shards = tuple(
         ShardEntry(
             **{**row, "counts": json.loads(row["counts"]), "totals": json.loads(row["totals"])}
@@ -198,7 +197,9 @@ def read_table_versions(uris: Iterable[str], stage: str) -> tuple[Store, TableVe
         raise InputError(f"no table of '{stage}' was given")
     store, first = parts[0]
     entries = {}
-    for _, part in parts:
+    for part_store, part in parts:
+        if part_store.uri != store.uri:
+            raise InputError(f"tables of '{stage}' lie in {store.uri} and in {part_store.uri}")
         recipe = (part.stage_version, part.config, part.digests)
         if recipe != (first.stage_version, first.config, first.digests):
             raise InputError(f"tables of '{stage}' were made by different recipes; run it again")

@@ -1,0 +1,47 @@
+"""``openmofi …``: each stage by hand. One module a room adds its commands."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from openmofi import __version__
+from openmofi.cli import (
+    dataset,
+    demo,
+    entities,
+    evaluation,
+    ingest,
+    kb,
+    labeling,
+    models,
+    registry,
+    textregions,
+    training,
+)
+from openmofi.errors import OpenMofiError
+
+_ROOMS = (
+    demo, kb, models, ingest, entities, labeling, textregions, dataset, training, evaluation,
+    registry,
+)  # fmt: skip
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(prog="openmofi", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"openmofi {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for room in _ROOMS:
+        room.add_commands(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0, or 2 after one line about what was wrong."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except OpenMofiError as error:
+        print(f"openmofi: {error}", file=sys.stderr)
+        return 2
+    return 0
