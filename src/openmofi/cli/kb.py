@@ -1,0 +1,56 @@
+"""``openmofi kb``: build a knowledge base, and look into it."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from openmofi.config import read_yaml
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this room's commands."""
+    room = commands.add_parser("kb", help="build a knowledge base, look names up in it")
+    inner = room.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    build = inner.add_parser("build", help="from WordNet, CSV or JSONL")
+    build.add_argument("--wordnet", default="", help="folder with data.noun, index.noun, noun.exc")
+    build.add_argument("--csv", default="", help="CSV or JSONL of entities")
+    where = build.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", help="write a plain folder")
+    where.add_argument("--root", help="write to a store, print the manifest's URI")
+    build.add_argument("--config", type=Path, help="YAML of the knowledge base's settings")
+    build.set_defaults(run=_build)
+
+    show = inner.add_parser("show", help="the candidates of a name, with priors")
+    show.add_argument("name")
+    show.add_argument("--kb", required=True, help="a knowledge base's folder or manifest URI")
+    show.set_defaults(run=_show)
+
+
+def _build(arguments: argparse.Namespace) -> None:
+    from openmofi.entities.build import build_knowledge_base, build_knowledge_base_folder
+
+    options: dict[str, Any] = {
+        "wordnet": arguments.wordnet,
+        "csv": arguments.csv,
+        "config": read_yaml(arguments.config) if arguments.config else None,
+    }
+    if arguments.out:
+        print(build_knowledge_base_folder(arguments.out, **options))
+    else:
+        print(build_knowledge_base(arguments.root, **options))
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from openmofi.entities.knowledge_base import open_knowledge_base
+
+    base = open_knowledge_base(arguments.kb)
+    candidates = base.candidates(arguments.name)
+    if not candidates:
+        print(f"'{arguments.name}' is no alias in this knowledge base")
+    elif base.is_stop_phrase(arguments.name):
+        print(f"'{arguments.name}' is a stop phrase: in a text it is not a mention")
+    width = max((len(entity_id) for entity_id, _ in candidates), default=0)
+    for entity_id, prior in candidates:
+        described = f"{base.name(entity_id)}: {base.description(entity_id)}".rstrip(": ")
+        print(f"{prior:.3f}  {entity_id:<{width}}  {described}")

@@ -1,0 +1,155 @@
+"""Reading a knowledge base: mapped files, loaded in milliseconds, shared between processes."""
+
+import functools
+import json
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openmofi.entities.matcher import AliasMatcher
+from openmofi.entities.sources import local_path
+from openmofi.entities.text import Ints, surface_key
+from openmofi.entities.vectors import EntityVectors, load_vectors
+from openmofi.errors import InputError
+from openmofi.storage import local_folder
+from openmofi.versions import read_manifest
+
+KIND = "knowledge_base"
+HEAD = "kb.json"
+FORMAT = 1
+
+
+class _SortedIds(Sequence[str]):
+    """Entity ids as a sequence for `bisect`, without a Python list of millions of strings."""
+
+    def __init__(self, column: pa.Array) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, row):  # type: ignore[no-untyped-def]
+        return self._column[row].as_py()
+
+
+class KnowledgeBase:
+    """Entities by id or by row, the alias matcher, and the entity vectors."""
+
+    def __init__(self, folder: Path, digest: str) -> None:
+        self.folder = folder
+        self.digest = digest
+
+    @functools.cached_property
+    def entities(self) -> pa.Table:
+        """entity_id, name, description, popularity; sorted by entity_id."""
+        path = self.folder / "entities.parquet"
+        try:
+            return pq.read_table(path, memory_map=True).combine_chunks()
+        except (OSError, pa.ArrowInvalid) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{path} is missing or cut short ({reason}); build it again") from None
+
+    @functools.cached_property
+    def matcher(self) -> AliasMatcher:
+        """The alias matcher; candidates are entity rows."""
+        return AliasMatcher.load(self.folder / "matcher")
+
+    @functools.cached_property
+    def vectors(self) -> EntityVectors:
+        """Sparse entity vectors, by entity row."""
+        return load_vectors(self.folder / "vectors")
+
+    def __len__(self) -> int:
+        return int(self.entities.num_rows)
+
+    def __contains__(self, entity_id: object) -> bool:
+        return isinstance(entity_id, str) and self._find(entity_id) is not None
+
+    def name(self, entity_id: str) -> str:
+        """What people call the entity; ``KeyError`` if it is not there."""
+        return self._text("name", entity_id)
+
+    def description(self, entity_id: str) -> str:
+        """One line, may be empty; ``KeyError`` if the entity is not there."""
+        return self._text("description", entity_id)
+
+    def entity_ids(self, rows: Ints) -> pa.Array:
+        """Ids of entity rows."""
+        return self.entities.column("entity_id").take(pa.array(rows)).combine_chunks()
+
+    def candidates(self, surface: str) -> list[tuple[str, float]]:
+        """Entities that a surface form may name, with P(entity | surface), likeliest first.
+
+        Plurals are reduced as in a text. Empty if the words are no alias.
+        """
+        alias = self.matcher.look_up(surface_key(surface))
+        if alias is None:
+            found = self.matcher.match([surface])
+            whole = found.first == 0
+            whole &= found.last == len(found.tokens.starts) - 1
+            if not whole.any():
+                return []
+            alias = int(found.aliases[whole][0])
+        index = self.matcher.index
+        begin, end = index.posting_starts[alias : alias + 2].tolist()
+        ids = self.entity_ids(np.asarray(index.posting_entities[begin:end], np.int64)).to_pylist()
+        return list(zip(ids, index.posting_priors[begin:end].tolist(), strict=True))
+
+    def is_stop_phrase(self, surface: str) -> bool:
+        """Whether these very words are no mention on their own."""
+        alias = self.matcher.look_up(surface_key(surface))
+        return alias is not None and bool(self.matcher.index.stops[alias])
+
+    @functools.cached_property
+    def _ids(self) -> _SortedIds:
+        return _SortedIds(self.entities.column("entity_id").chunk(0))
+
+    def _find(self, entity_id: str) -> int | None:
+        row = bisect_left(self._ids, entity_id)
+        return row if row < len(self._ids) and self._ids[row] == entity_id else None
+
+    def _text(self, column: str, entity_id: str) -> str:
+        row = self._find(entity_id)
+        if row is None:
+            raise KeyError(f"entity '{entity_id}' is not in knowledge base {self.digest}")
+        return str(self.entities.column(column)[row].as_py())
+
+
+def load_knowledge_base(uri: str) -> KnowledgeBase:
+    """The knowledge base that a manifest's URI names.
+
+    Raises:
+        InputError: The URI names no knowledge base, or its files are of another format.
+        StorageError: It cannot be read.
+    """
+    manifest = read_manifest(uri, KIND)
+    folder = local_folder(manifest.store, manifest.content["prefix"], manifest.digest)
+    return load_knowledge_base_folder(folder)
+
+
+def load_knowledge_base_folder(path: str | Path) -> KnowledgeBase:
+    """The knowledge base in a plain folder, as ``openmofi kb build --out`` writes it."""
+    folder = local_path(str(path))
+    head = folder / HEAD
+    if not head.is_file():
+        raise InputError(f"{folder} is no knowledge base: it has no {HEAD}")
+    try:
+        content = json.loads(head.read_text(encoding="utf-8"))
+        version, digest = content["format"], str(content["digest"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{head} is damaged; build the knowledge base again") from None
+    if version != FORMAT:
+        raise InputError(
+            f"{head} has format {version}, this release reads {FORMAT}; build it again"
+        )
+    return KnowledgeBase(folder, digest)
+
+
+def open_knowledge_base(where: str) -> KnowledgeBase:
+    """From a manifest's URI or a plain folder, whichever ``where`` is."""
+    is_manifest = f"/manifests/{KIND}/" in where
+    return load_knowledge_base(where) if is_manifest else load_knowledge_base_folder(where)

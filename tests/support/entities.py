@@ -1,0 +1,134 @@
+"""Small sources of knowledge bases, and sample tables without an ingest."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from openmofi import records
+from openmofi.keys import content_digest, hash_json
+from openmofi.storage import open_store
+from openmofi.versions import ShardEntry, TableVersion, write_table_version
+
+GEORGIA = [
+    {
+        "entity_id": "Q230",
+        "name": "Georgia",
+        "aliases": "Republic of Georgia",
+        "description": "country in the Caucasus between Europe and Asia, capital Tbilisi",
+        "prior": "1",
+        "parents": "country",
+    },
+    {
+        "entity_id": "Q1428",
+        "name": "Georgia",
+        "aliases": "State of Georgia|Peach State",
+        "description": "state of the southern United States, capital Atlanta",
+        "prior": "2",
+        "parents": "",
+    },
+    {
+        "entity_id": "Q994",
+        "name": "Tbilisi",
+        "aliases": "",
+        "description": "capital of the country Georgia in the Caucasus",
+        "prior": "1",
+        "parents": "",
+    },
+    {
+        "entity_id": "Q23556",
+        "name": "Atlanta",
+        "aliases": "",
+        "description": "capital of the state Georgia in the southern United States",
+        "prior": "1",
+        "parents": "",
+    },
+    {
+        "entity_id": "country",
+        "name": "country",
+        "aliases": "",
+        "description": "land with a government of its own",
+        "prior": "1",
+        "parents": "",
+    },
+]
+
+# Four synsets: an animal and a person called crane, their hypernyms, and an irregular plural.
+DATA_NOUN = """\
+  1 A licence of the maker of this file.
+00000010 03 n 02 animal 0 beast 0 001 ~ 00000020 n 0000 | a being that moves; "the animal ran"
+00000020 05 n 01 crane 0 001 @ 00000010 n 0000 | wading bird of marshes; "a crane; a heron"
+00000030 18 n 01 Crane 0 001 @i 00000040 n 0000 | United States writer (1871-1900)
+00000040 18 n 03 person 0 human_being 0 man 0 000 | a human being
+"""
+INDEX_NOUN = """\
+  1 A licence of the maker of this file.
+animal n 1 1 ~ 1 1 00000010
+beast n 1 1 ~ 1 0 00000010
+crane n 2 1 @ 2 1 00000030 00000020
+human_being n 1 0 1 1 00000040
+man n 1 0 1 1 00000040
+person n 1 0 1 1 00000040
+"""
+NOUN_EXC = "men man\nhuman_beings human_being\n"
+
+
+def write_wordnet(folder: Path, **changed: str) -> Path:
+    """A folder of WNDB files; ``data_noun=…`` and the like put other text in a file's place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {"data_noun": DATA_NOUN, "index_noun": INDEX_NOUN, "noun_exc": NOUN_EXC, **changed}
+    for name, text in texts.items():
+        (folder / name.replace("_", ".")).write_text(text, encoding="utf-8")
+    return folder
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
+    """A CSV with the columns of the first row."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def samples_uri(root: Path, shards: Mapping[str, Sequence[tuple[str, str | None, str]]]) -> str:
+    """A ``samples`` table of (alt text, title, status) rows, without images."""
+    store = open_store(str(root))
+    entries = []
+    for shard, texts in shards.items():
+        rows = [_sample(number, *one) for number, one in enumerate(texts)]
+        table = records.from_rows(rows, records.SAMPLES)
+        sink = io.BytesIO()
+        pq.write_table(table, sink)
+        key = hash_json([shard, rows])
+        store.put(f"tables/samples/{key}.parquet", sink.getvalue())
+        entries.append(
+            ShardEntry(
+                shard=shard,
+                recipe_key=key,
+                content_digest=content_digest(table),
+                table_key=f"tables/samples/{key}.parquet",
+                tar_key=f"pool/{key}.tar",
+                rows=len(rows),
+                bytes=len(sink.getvalue()),
+                counts={"ok": len(rows)},
+                totals={},
+            )
+        )
+    return write_table_version(store, TableVersion("samples", 1, {}, {}, tuple(entries)))
+
+
+def _sample(number: int, alt_text: str, title: str | None, status: str) -> dict[str, object]:
+    return {
+        "uid": hash_json([number, alt_text, title]),
+        "key": f"{number:09d}",
+        "offset": 0,
+        "length": 0,
+        "alt_text": alt_text,
+        "title": title,
+        "width": 8,
+        "height": 8,
+        "status": status,
+    }
