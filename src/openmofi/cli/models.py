@@ -1,0 +1,28 @@
+"""``openmofi models``: bring a model into the store."""
+
+import argparse
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this room's commands."""
+    room = commands.add_parser("models", help="bring a model into the store")
+    actions = room.add_subparsers(title="actions", required=True, metavar="ACTION")
+    parser = actions.add_parser(
+        "import", help="copy a model's weights, tokenizer and preprocessing; prints its URI"
+    )
+    parser.add_argument("--root", required=True, help="store: folder, file:///… or s3://…")
+    parser.add_argument(
+        "--source",
+        required=True,
+        help="folder in open_clip layout, open_clip architecture, or hf-hub:org/name",
+    )
+    parser.add_argument(
+        "--pretrained", default="", help="open_clip's tag or a weights file, with an architecture"
+    )
+    parser.set_defaults(run=_import)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from openmofi.models.importing import import_model
+
+    print(import_model(arguments.root, source=arguments.source, pretrained=arguments.pretrained))
