@@ -1,0 +1,42 @@
+"""Why a sample is not in a data set: one cause each, the first that applies."""
+
+from enum import StrEnum
+
+from openmofi.records import Status
+
+
+class Cause(StrEnum):
+    """Causes of assembly, in the order in which they are tried. Ingest's statuses come before."""
+
+    TAKEN_DOWN = "taken_down"
+    EVALUATION_OVERLAP = "evaluation_overlap"
+    TEXT_FAILED = "text_failed"  # nobody knows whether there is text
+    TEXT_REGION = "text_region"
+    NO_ENTITY = "no_entity"
+    DUPLICATE_EXACT = "duplicate_exact"
+    DUPLICATE_PERCEPTUAL = "duplicate_perceptual"
+    DUPLICATE_EMBEDDING = "duplicate_embedding"
+    RARE_ENTITY = "rare_entity"
+    ENTITY_CAP = "entity_cap"
+    KEPT = "kept"
+
+
+_STEPS = {
+    Cause.TAKEN_DOWN: "take-down",
+    Cause.EVALUATION_OVERLAP: "evaluation sets",
+    Cause.TEXT_FAILED: "text regions",
+    Cause.TEXT_REGION: "text regions",
+    Cause.NO_ENTITY: "entities",
+    Cause.DUPLICATE_EXACT: "duplicates",
+    Cause.DUPLICATE_PERCEPTUAL: "duplicates",
+    Cause.DUPLICATE_EMBEDDING: "duplicates",
+    Cause.RARE_ENTITY: "vocabulary",
+    Cause.ENTITY_CAP: "vocabulary",
+}
+
+
+def funnel(counts: dict[str, int]) -> list[tuple[str, str, int]]:
+    """Step, cause and samples dropped, in the order of the rules; kept samples are left out."""
+    of_ingest = [str(s) for s in Status if str(s) in counts and str(s) != Status.OK]
+    rows = [("ingest", cause, counts[cause]) for cause in of_ingest]
+    return rows + [(_STEPS[c], str(c), counts[c]) for c in Cause if c in _STEPS and c in counts]

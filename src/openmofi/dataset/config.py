@@ -1,0 +1,71 @@
+"""What assembly decides by, and how training shards are cut."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from openmofi.config import Section
+
+
+class TextRule(Section):
+    """When a picture counts as one with text in it.
+
+    One and the same box must be sure enough and neither too small nor too large: detectors frame
+    whole objects too, and the upper limit is what keeps those.
+    """
+
+    drop_text: bool = True
+    min_confidence: float = Field(0.5, ge=0, le=1)
+    min_area: float = Field(0.001, ge=0, le=1)  # share of the image
+    max_area: float = Field(0.2, gt=0, le=1)  # larger boxes are counted as large_text, and kept
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_area > self.max_area:
+            raise ValueError(f"min_area {self.min_area} is above max_area {self.max_area}")
+        return self
+
+
+class DuplicateRule(Section):
+    """What counts as the same picture. The earliest in the pool wins and takes all labels."""
+
+    drop: bool = True  # false: duplicates stay, but never stand in both splits
+    perceptual_bits: int | None = Field(4, ge=0, le=16)  # of 64 that may differ; null: exact only
+    embedding_cosine: float | None = Field(None, gt=0, le=1)  # null: embeddings are not compared
+
+
+class AssembleConfig(Section):
+    """The decisions. Everything before assembly records scores and decides nothing."""
+
+    require_entities: bool = True  # false: pairs without an entity stay, with no label
+    # The scale of cosines is each encoder's own: read the cut off the card's histogram.
+    min_score: float = Field(0.25, ge=-1, le=1)
+    min_context_score: float | None = Field(None, ge=0, le=1)
+    text: TextRule = TextRule()
+    duplicates: DuplicateRule = DuplicateRule()
+    evaluation_sets: tuple[str, ...] = ()  # folders of class folders
+    evaluation_bits: int | None = Field(4, ge=0, le=16)  # as perceptual_bits, against those sets
+    min_images_per_entity: int = Field(5, ge=1)
+    max_images_per_entity: int | None = Field(None, ge=1)
+    max_labels_per_image: int | None = Field(None, ge=1)
+    validation_share: float = Field(0.05, ge=0, lt=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _cap_is_possible(self) -> Self:
+        cap = self.max_images_per_entity
+        if cap is not None and cap < self.min_images_per_entity:
+            raise ValueError(
+                f"max_images_per_entity {cap} is below min_images_per_entity "
+                f"{self.min_images_per_entity}"
+            )
+        if cap is not None and not self.require_entities:
+            raise ValueError("max_images_per_entity needs require_entities: true")
+        return self
+
+
+class ShardsConfig(Section):
+    """How training shards are cut. The order is a seeded shuffle over all kept samples."""
+
+    samples_per_shard: int = Field(1000, ge=1)
+    seed: int = 0

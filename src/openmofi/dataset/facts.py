@@ -1,0 +1,164 @@
+"""From tables to facts: one shard at a time, what each sample is known to be, into DuckDB.
+
+The database holds narrow rows only (ids, hashes, entity ids), and spills to disk.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from openmofi.dataset.causes import Cause
+from openmofi.dataset.config import AssembleConfig, TextRule
+from openmofi.dataset.inputs import PoolTables
+from openmofi.progress import bar
+from openmofi.records import Status
+from openmofi.stage import Work
+
+SCORE_BINS = np.linspace(-1, 1, 201)
+
+_TABLES = """
+CREATE TABLE samples (
+    id BIGINT,            -- place in the pool: shards by name, rows in tar order
+    shard INTEGER, row INTEGER, uid VARCHAR, image_id VARCHAR, phash UBIGINT,
+    text VARCHAR,         -- the cause for which the text rule would drop it
+    large_text BOOLEAN,
+    cause VARCHAR,        -- null: still in
+    cluster BIGINT,       -- id of the picture that it repeats, its own if none
+    duplicate VARCHAR,    -- the kind of duplicate it is
+    split VARCHAR
+);
+CREATE TABLE labels (id BIGINT, entity_id VARCHAR, score FLOAT);
+"""
+
+_INSERT_SAMPLES = """
+INSERT INTO samples
+SELECT {base} + row, {shard}, row, uid, image_id, phash, text, large_text,
+       CASE WHEN status <> 'ok' THEN status END, NULL, NULL, NULL
+FROM shard_samples ORDER BY row
+"""
+
+# Of several candidates of one mention the image chooses; it may still be too weak to be kept.
+_INSERT_LABELS = """
+INSERT INTO labels
+WITH candidates AS (
+    SELECT m.row, m.entity_id, s.clip_score, row_number() OVER (
+        PARTITION BY m.row, m.field, m.start, m."end"
+        ORDER BY s.clip_score DESC, m.rank, m.entity_id
+    ) AS place
+    FROM shard_mentions m JOIN shard_scores s ON m.row = s.row AND m.entity_id = s.entity_id
+    WHERE m.context_score >= {min_context}
+)
+SELECT {base} + row, entity_id, max(clip_score) FROM candidates
+WHERE place = 1 AND clip_score >= {min_score}::FLOAT
+GROUP BY row, entity_id ORDER BY row, entity_id
+"""
+
+
+@contextlib.contextmanager
+def working_database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database on disk, removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="openmofi-assemble-") as folder:
+        database = duckdb.connect(str(Path(folder, "work.duckdb")))
+        database.execute(f"SET temp_directory = '{folder}/spill'")
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def load_facts(
+    database: duckdb.DuckDBPyConnection, tables: PoolTables, config: AssembleConfig
+) -> npt.NDArray[np.int64]:
+    """Fill the tables ``samples`` and ``labels``.
+
+    Returns:
+        [200] counts of all entity scores by `SCORE_BINS`, for the card.
+    """
+    database.execute(_TABLES)
+    histogram = np.zeros(len(SCORE_BINS) - 1, dtype=np.int64)
+    base = 0
+    for number, work in enumerate(bar(tables.work, label="assemble", unit="shard")):
+        samples = _with_text(tables, work, config.text)
+        database.register("shard_samples", samples)
+        database.execute(_INSERT_SAMPLES.format(base=base, shard=number))
+        database.unregister("shard_samples")
+        if tables.has("mentions") and tables.has("entity_scores"):
+            histogram += _load_labels(database, tables, work, config, base)
+        base += samples.num_rows
+    return histogram
+
+
+def _with_text(tables: PoolTables, work: Work, rule: TextRule) -> pa.Table:
+    samples = tables.read("samples", work).select(["uid", "image_id", "phash", "status"])
+    rows = samples.num_rows
+    text: list[str | None] = [None] * rows
+    large = np.zeros(rows, dtype=bool)
+    if rule.drop_text and tables.has("text_regions"):
+        regions = tables.read("text_regions", work)
+        flagged, large = text_flags(regions, rule)
+        failed = np.asarray(regions.column("status").to_pylist()) == Status.FAILED
+        text = [
+            Cause.TEXT_FAILED if bad else Cause.TEXT_REGION if hit else None
+            for bad, hit in zip(failed, flagged, strict=True)
+        ]
+    return (
+        samples.append_column("row", pa.array(np.arange(rows, dtype=np.int32)))
+        .append_column("text", pa.array(text, pa.string()))
+        .append_column("large_text", pa.array(large, pa.bool_()))
+    )
+
+
+def text_flags(
+    regions: pa.Table, rule: TextRule
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which images hold text by ``rule``, and which hold a sure box above its upper limit.
+
+    Args:
+        regions: A table of `records.TEXT_REGIONS`.
+        rule: The limits, all of them inclusive.
+
+    Returns:
+        Two arrays [rows]. An image may be in both.
+    """
+    rows = regions.num_rows
+    areas = regions.column("areas").combine_chunks()
+    lengths = areas.value_lengths().to_numpy(zero_copy_only=False)
+    row = np.repeat(np.arange(rows), lengths.astype(np.int64))
+    area = areas.flatten().to_numpy(zero_copy_only=False)
+    confidences = regions.column("confidences").combine_chunks()
+    confidence = confidences.flatten().to_numpy(zero_copy_only=False)
+    # Compared as float32, the type of the table: 0.2 must not be above 0.2.
+    sure = confidence >= np.float32(rule.min_confidence)
+    small = area < np.float32(rule.min_area)
+    large = area > np.float32(rule.max_area)
+    flagged, oversized = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
+    flagged[row[sure & ~small & ~large]] = True
+    oversized[row[sure & large]] = True
+    return flagged, oversized
+
+
+def _load_labels(
+    database: duckdb.DuckDBPyConnection,
+    tables: PoolTables,
+    work: Work,
+    config: AssembleConfig,
+    base: int,
+) -> npt.NDArray[np.int64]:
+    scores = tables.read("entity_scores", work)
+    database.register("shard_mentions", tables.read("mentions", work))
+    database.register("shard_scores", scores)
+    query = _INSERT_LABELS.format(
+        base=base, min_score=config.min_score, min_context=config.min_context_score or 0
+    )
+    database.execute(query)
+    database.unregister("shard_mentions")
+    database.unregister("shard_scores")
+    values = np.clip(scores.column("clip_score").to_numpy(), -1, 1)
+    return cast("npt.NDArray[np.int64]", np.histogram(values, SCORE_BINS)[0])

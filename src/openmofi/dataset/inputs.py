@@ -1,0 +1,121 @@
+"""What assembly reads: tables of a pool, evaluation sets and take-downs, checked before work."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openmofi.dataset.config import AssembleConfig
+from openmofi.errors import InputError
+from openmofi.image_set import ImageSet
+from openmofi.images import ImageProblemError, decode_image, perceptual_hash
+from openmofi.stage import Work, align
+from openmofi.storage import Store
+from openmofi.versions import TableVersion, read_table_versions
+
+ROW_ALIGNED = ("text_regions", "image_embeddings")
+_NEEDED_FOR_LABELS = ("mentions", "entity_scores")
+_TOMBSTONES = "tombstones/"
+
+
+@dataclass(frozen=True)
+class PoolTables:
+    """The tables of a pool, shard by shard."""
+
+    store: Store
+    versions: Mapping[str, TableVersion]
+    work: Sequence[Work]
+
+    def has(self, kind: str) -> bool:
+        """Whether the table was given."""
+        return kind in self.versions
+
+    def read(self, kind: str, work: Work) -> pa.Table:
+        """One shard's part of a table, in memory.
+
+        Raises:
+            InputError: A row-aligned table has another number of rows than ``samples``.
+        """
+        table = pq.read_table(io.BytesIO(self.store.get(work.tables[kind])))
+        expected = self._rows.get(work.shard)
+        if kind in ROW_ALIGNED and table.num_rows != expected:
+            raise InputError(
+                f"shard '{work.shard}': {kind} has {table.num_rows} rows and samples {expected}; "
+                "they were made from different pools"
+            )
+        return table
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {entry.shard: entry.rows for entry in self.versions["samples"].shards}
+
+    @property
+    def digests(self) -> dict[str, dict[str, str]]:
+        """Digests of the models and the knowledge base behind each table, by role."""
+        return {kind: dict(version.digests) for kind, version in self.versions.items()}
+
+
+def read_pool_tables(given: Mapping[str, Sequence[str]], config: AssembleConfig) -> PoolTables:
+    """Open the tables that were given, and check that they fit each other and ``config``.
+
+    Args:
+        given: Manifest URIs by kind, one a group of shards; an empty list means not given.
+        config: Says which tables are needed.
+    """
+    if not given.get("samples"):
+        raise InputError("assemble: no samples were given")
+    needed = list(_NEEDED_FOR_LABELS) if config.require_entities else []
+    if config.require_entities and config.text.drop_text:
+        needed.append("text_regions")
+    if config.duplicates.embedding_cosine is not None:
+        needed.append("image_embeddings")
+    missing = [kind for kind in needed if not given.get(kind)]
+    if missing:
+        raise InputError(
+            f"assemble: no {missing[0]} were given; give them, or turn off what needs them "
+            "(require_entities, text.drop_text, duplicates.embedding_cosine)"
+        )
+    opened = {kind: read_table_versions(uris, kind) for kind, uris in given.items() if uris}
+    store = opened["samples"][0]
+    for kind, (other, _) in opened.items():
+        if other.uri != store.uri:
+            raise InputError(f"{kind} lie in {other.uri} and samples in {store.uri}; use one root")
+    versions = {kind: version for kind, (_, version) in opened.items()}
+    return PoolTables(store, versions, align(versions))
+
+
+def check_knowledge_base(tables: PoolTables, digest: str) -> None:
+    """Refuse tables that were made with another knowledge base than the one given."""
+    for kind in _NEEDED_FOR_LABELS:
+        used = tables.digests.get(kind, {}).get("knowledge_base", digest)
+        if used != digest:
+            raise InputError(
+                f"{kind} were made with knowledge base {used}, and {digest} was given; run "
+                "linking and labeling again"
+            )
+
+
+def read_tombstones(store: Store) -> list[str]:
+    """Uids and image ids that were taken down: one a line in the objects under ``tombstones/``."""
+    found: set[str] = set()
+    for info in store.list(_TOMBSTONES):
+        lines = (
+            line.partition("#")[0].strip() for line in store.get(info.key).decode().split("\n")
+        )
+        found.update(line for line in lines if line)
+    return sorted(found)
+
+
+def evaluation_hashes(sets: Iterable[ImageSet]) -> list[int]:
+    """Perceptual hashes of all images of the evaluation sets that decode, sorted, distinct."""
+    hashes = set()
+    for images in sets:
+        for path in images.paths:
+            try:
+                hashes.add(perceptual_hash(decode_image(path.read_bytes())))
+            except ImageProblemError:
+                continue  # its bytes are still compared, by image id
+    return sorted(hashes)

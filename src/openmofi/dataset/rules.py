@@ -1,0 +1,217 @@
+"""The decisions: each rule drops samples that are still in, and names its cause."""
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from openmofi.dataset.causes import Cause
+from openmofi.dataset.config import AssembleConfig, DuplicateRule
+from openmofi.dataset.duplicates import embedding_pairs, first_wins, hash_pairs
+from openmofi.dataset.inputs import PoolTables
+from openmofi.records import Status
+
+Database = duckdb.DuckDBPyConnection
+
+
+def drop(database: Database, cause: Cause, condition: str) -> None:
+    """Drop what is still in and meets ``condition``."""
+    database.execute(f"UPDATE samples SET cause = '{cause}' WHERE cause IS NULL AND ({condition})")
+
+
+def drop_listed(
+    database: Database,
+    tombstones: Sequence[str],
+    evaluation_ids: Sequence[str],
+    evaluation_hashes: Sequence[int],
+    bits: int | None,
+) -> None:
+    """Drop what was taken down, and what an evaluation set holds too.
+
+    Args:
+        database: With the facts loaded.
+        tombstones: Uids and image ids.
+        evaluation_ids: Image ids of the evaluation sets.
+        evaluation_hashes: Their perceptual hashes.
+        bits: How many of 64 bits may differ; None compares image ids alone.
+    """
+    _fill(database, "taken_down", "key", pa.array(tombstones, pa.string()))
+    _fill(database, "evaluation_images", "key", pa.array(evaluation_ids, pa.string()))
+    taken = "SELECT key FROM taken_down"
+    drop(database, Cause.TAKEN_DOWN, f"uid IN ({taken}) OR image_id IN ({taken})")
+    held_out = "image_id IN (SELECT key FROM evaluation_images)"
+    if bits is not None and evaluation_hashes:
+        _fill(database, "held_out", "phash", pa.array(evaluation_hashes, pa.uint64()))
+        _hashes_still_in(database, "in_pool")
+        near = hash_pairs(database, "in_pool", "held_out", bits)
+        held_out += f" OR phash IN (SELECT a FROM {near})"
+    drop(database, Cause.EVALUATION_OVERLAP, held_out)
+
+
+def drop_text(database: Database) -> None:
+    """Drop pictures with text in them."""
+    for cause in (Cause.TEXT_FAILED, Cause.TEXT_REGION):
+        drop(database, cause, f"text = '{cause}'")
+
+
+def drop_without_label(database: Database, cause: Cause) -> None:
+    """Drop what has no label (left)."""
+    drop(database, cause, "id NOT IN (SELECT id FROM labels)")
+
+
+def settle_duplicates(database: Database, tables: PoolTables, rule: DuplicateRule) -> None:
+    """Give every sample that is in its cluster; drop the later ones and pool their labels."""
+    database.execute(
+        "UPDATE samples SET cluster = earliest FROM (SELECT image_id AS image, min(id) AS earliest "
+        "FROM samples WHERE cause IS NULL GROUP BY image_id) WHERE cause IS NULL AND "
+        "image_id = image"
+    )
+    _mark_duplicates(database, Cause.DUPLICATE_EXACT)
+    if rule.perceptual_bits is not None:
+        _join_equal_hashes(database)
+        _join_near_hashes(database, rule.perceptual_bits)
+        _mark_duplicates(database, Cause.DUPLICATE_PERCEPTUAL)
+    if rule.embedding_cosine is not None:
+        numbers, vectors = _vectors_still_in(database, tables)
+        if len(numbers):
+            _join(database, first_wins(embedding_pairs(numbers, vectors, rule.embedding_cosine)))
+        _mark_duplicates(database, Cause.DUPLICATE_EMBEDDING)
+    if rule.drop:
+        database.execute(
+            "UPDATE samples SET cause = duplicate WHERE cause IS NULL AND duplicate IS NOT NULL"
+        )
+        _pool_labels(database)
+
+
+def limit_labels(database: Database, config: AssembleConfig) -> None:
+    """Labels per image at most, images per entity at least, then at most."""
+    _forget_labels_of_dropped(database)
+    if config.max_labels_per_image is not None:
+        database.execute(
+            "CREATE OR REPLACE TABLE labels AS SELECT * FROM labels QUALIFY row_number() OVER "
+            f"(PARTITION BY id ORDER BY score DESC, entity_id) <= {config.max_labels_per_image}"
+        )
+    database.execute(
+        "DELETE FROM labels WHERE entity_id IN (SELECT entity_id FROM labels GROUP BY entity_id "
+        f"HAVING count(*) < {config.min_images_per_entity})"
+    )
+    if config.require_entities:
+        drop_without_label(database, Cause.RARE_ENTITY)
+    if config.max_images_per_entity is not None:
+        _cap_entities(database, config.max_images_per_entity, config.seed)
+    _forget_labels_of_dropped(database)
+
+
+def split_samples(database: Database, validation_share: float, seed: int) -> None:
+    """Put each cluster whole into ``train`` or ``validation``, by a hash of its first image."""
+    limit = f"{int(validation_share * 2**32):08x}"
+    database.execute(
+        f"""
+        UPDATE samples SET split = CASE
+            WHEN substr(md5('{seed}/split/' || first.image_id), 1, 8) < '{limit}'
+            THEN 'validation' ELSE 'train' END
+        FROM (SELECT id AS first_id, image_id FROM samples) AS first
+        WHERE cause IS NULL AND cluster = first.first_id
+        """
+    )
+
+
+def _cap_entities(database: Database, cap: int, seed: int) -> None:
+    # An image goes only if it is beyond the cap for all of its entities: taking single labels away
+    # would teach that an entity in the picture is not there.
+    database.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE places AS SELECT id, row_number() OVER (
+            PARTITION BY entity_id ORDER BY md5('{seed}/cap/' || uid), id
+        ) AS place FROM labels JOIN samples USING (id) WHERE cause IS NULL
+        """
+    )
+    within = f"SELECT id FROM places WHERE place <= {cap}"
+    drop(database, Cause.ENTITY_CAP, f"id NOT IN ({within})")
+
+
+def _forget_labels_of_dropped(database: Database) -> None:
+    database.execute(
+        "DELETE FROM labels WHERE id IN (SELECT id FROM samples WHERE cause IS NOT NULL)"
+    )
+
+
+def _pool_labels(database: Database) -> None:
+    database.execute(
+        "CREATE OR REPLACE TABLE labels AS SELECT cluster AS id, entity_id, max(score) AS score "
+        "FROM labels JOIN samples USING (id) WHERE cluster IS NOT NULL GROUP BY ALL ORDER BY ALL"
+    )
+
+
+def _join_equal_hashes(database: Database) -> None:
+    _hashes_still_in(database, "heads")
+    database.execute(
+        "UPDATE samples SET cluster = moved.winner FROM (SELECT s.id AS loser, h.id AS winner "
+        "FROM samples s JOIN heads h ON s.phash = h.phash WHERE s.cause IS NULL "
+        "AND s.cluster = s.id AND s.id <> h.id) AS moved WHERE cluster = moved.loser"
+    )
+
+
+def _join_near_hashes(database: Database, bits: int) -> None:
+    near = hash_pairs(database, "heads", "heads", bits)
+    found = database.execute(
+        f"SELECT l.id AS a, r.id AS b FROM {near} n JOIN heads l ON l.phash = n.a "
+        "JOIN heads r ON r.phash = n.b WHERE l.id < r.id"
+    ).fetchnumpy()
+    _join(database, first_wins(np.stack([found["a"], found["b"]], axis=1)))
+
+
+def _hashes_still_in(database: Database, table: str) -> None:
+    """Make ``table`` of the hashes of pictures that are in, each with its first sample's id."""
+    database.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT phash, min(id) AS id FROM samples WHERE "
+        "cause IS NULL AND phash IS NOT NULL AND coalesce(cluster, id) = id GROUP BY phash"
+    )
+
+
+def _vectors_still_in(
+    database: Database, tables: PoolTables
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    numbers, vectors = [], []
+    for number, work in enumerate(tables.work):
+        rows = database.execute(
+            f"SELECT id, row FROM samples WHERE shard = {number} AND cause IS NULL "
+            "AND cluster = id ORDER BY id"
+        ).fetchnumpy()
+        table = tables.read("image_embeddings", work)
+        column = table.column("embedding").combine_chunks()
+        embedded = pc.equal(table.column("status"), Status.OK.value)
+        present = embedded.to_numpy()[rows["row"]]
+        taken = column.take(pa.array(rows["row"][present]))
+        values = taken.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        vectors.append(values.reshape(len(taken), column.type.list_size))
+        numbers.append(rows["id"][present])
+    return np.concatenate(numbers), np.concatenate(vectors)
+
+
+def _join(database: Database, winners: Mapping[int, int]) -> None:
+    moves = pa.table(
+        {
+            "loser": pa.array(winners.keys(), pa.int64()),
+            "winner": pa.array(winners.values(), pa.int64()),
+        }
+    )
+    database.register("moves", moves)
+    database.execute("UPDATE samples SET cluster = winner FROM moves WHERE cluster = loser")
+    database.unregister("moves")
+
+
+def _mark_duplicates(database: Database, cause: Cause) -> None:
+    database.execute(
+        f"UPDATE samples SET duplicate = '{cause}' "
+        "WHERE cause IS NULL AND duplicate IS NULL AND cluster <> id"
+    )
+
+
+def _fill(database: Database, table: str, column: str, values: pa.Array) -> None:
+    database.register("filling", pa.table({column: values}))
+    database.execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM filling")
+    database.unregister("filling")

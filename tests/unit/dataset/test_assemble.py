@@ -1,0 +1,365 @@
+"""Every rule by what it keeps; the counts; the vocabulary; the same again."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from openmofi.dataset.assemble import STAGE_VERSION, assemble_dataset
+from openmofi.errors import InputError
+from openmofi.images import image_id
+from openmofi.keys import hash_json
+from openmofi.storage import open_store
+from openmofi.versions import Manifest, read_manifest
+from support.tables import Candidate, Pair, Pool, labelled, noise_jpeg, without, write_pool
+
+RELAXED = {"min_images_per_entity": 1, "validation_share": 0}
+
+
+def assemble(pool: Pool, kb: str, *, parent: str = "", **config: Any) -> Manifest:
+    uri = assemble_dataset(
+        **pool.tables(), knowledge_base=kb, config={**RELAXED, **config}, parent=parent
+    )
+    return read_manifest(uri, "dataset")
+
+
+def table(manifest: Manifest, key: str) -> list[dict[str, Any]]:
+    return pq.read_table(io.BytesIO(manifest.store.get(key))).to_pylist()
+
+
+def kept(manifest: Manifest) -> dict[str, list[str]]:
+    """Entities by "shard/row" of every kept sample, best first."""
+    names = [row["entity_id"] for row in table(manifest, manifest.content["vocabulary"])]
+    return {
+        f"{shard['shard']}/{row['row']}": [names[label] for label in row["labels"]]
+        for shard in manifest.content["shards"]
+        for row in table(manifest, shard["kept_key"])
+    }
+
+
+def dropped(manifest: Manifest) -> dict[str, str]:
+    return {
+        f"{shard['shard']}/{row['row']}": row["cause"]
+        for shard in manifest.content["shards"]
+        for row in table(manifest, shard["dropped_key"])
+    }
+
+
+def pool_of(root: Path, *pairs: Pair) -> Pool:
+    return write_pool(root, {"a": pairs})
+
+
+def test_labels_are_the_entities_above_the_cut_best_first(root: Path, knowledge_base: str) -> None:
+    pool = pool_of(
+        root,
+        labelled(1, ("peru", 0.3), ("lagos", 0.4), ("chad", 0.1)),
+        labelled(2, ("peru", 0.25)),  # at the cut
+        labelled(3, ("peru", 0.2)),
+    )
+    made = assemble(pool, knowledge_base, min_score=0.25)
+    assert kept(made) == {"a/0": ["lagos", "peru"], "a/1": ["peru"]}
+    assert dropped(made) == {"a/2": "no_entity"}
+
+
+def test_of_homonyms_the_image_chooses_one(root: Path, knowledge_base: str) -> None:
+    homonyms = [Candidate("georgia_us", 0.31, 0.9), Candidate("georgia_country", 0.35, 0.1)]
+    weak = [Candidate("georgia_us", 0.2, 0.9), Candidate("georgia_country", 0.1, 0.1)]
+    again = [Candidate("georgia_us", 0.31)]
+    pool = pool_of(
+        root,
+        Pair(noise_jpeg(1), "one", mentions=[homonyms]),
+        Pair(noise_jpeg(2), "two", mentions=[weak]),
+        Pair(noise_jpeg(3), "three", mentions=[homonyms, again]),
+    )
+    made = assemble(pool, knowledge_base, min_score=0.25)
+    assert kept(made) == {"a/0": ["georgia_country"], "a/2": ["georgia_country", "georgia_us"]}
+    by_text = assemble(pool, knowledge_base, min_score=0.25, min_context_score=0.5)
+    assert kept(by_text) == {"a/0": ["georgia_us"], "a/2": ["georgia_us"]}
+
+
+def test_every_sample_has_one_cause_and_the_counts_add_up(root: Path, knowledge_base: str) -> None:
+    good = [labelled(seed, ("peru", 0.4)) for seed in range(5)]
+    pairs = [
+        *good,
+        good[0],  # the same pair again
+        replace(good[1], image=noise_jpeg(1, quality=60)),  # saved again
+        labelled(11, ("peru", 0.4), boxes=[(0.9, 0.05)]),
+        labelled(12, ("peru", 0.4), boxes=[(0.9, 0.05)], text_status="failed"),
+        labelled(13, ("peru", 0.4), boxes=[(0.9, 0.9)]),
+        labelled(14, ("chad", 0.4)),
+        labelled(15),
+        Pair(b"broken", status="corrupt_image"),
+        labelled(16, ("peru", 0.4), status="too_small"),
+    ]
+    pool = write_pool(root, {"a": pairs[:8], "b": pairs[8:]})
+    made = assemble(pool, knowledge_base, min_images_per_entity=5)
+    assert made.content["counts"] == {
+        "kept": 6,
+        "corrupt_image": 1,
+        "too_small": 1,
+        "text_region": 1,
+        "text_failed": 1,
+        "no_entity": 1,
+        "duplicate_exact": 1,
+        "duplicate_perceptual": 1,
+        "rare_entity": 1,
+    }
+    assert made.content["totals"] == {"large_text": 1, "labels": 6, "entities": 1, "classes": 1}
+    assert made.content["splits"] == {"train": 6, "validation": 0}
+    assert len(kept(made)) + len(dropped(made)) == len(pairs)
+
+
+def test_the_earliest_duplicate_wins_and_keeps_all_labels(root: Path, knowledge_base: str) -> None:
+    first = labelled(1, ("peru", 0.3))
+    near = noise_jpeg(1, quality=50)
+    shards = {
+        "a": [labelled(7, ("chad", 0.4)), first],
+        "b": [
+            replace(first, text="same bytes", mentions=[[Candidate("lagos", 0.5)]]),
+            replace(first, image=near, mentions=[[Candidate("norway", 0.4)]]),
+            replace(first, image=near, text="and once more", mentions=[[Candidate("peru", 0.45)]]),
+        ],
+    }
+    made = assemble(write_pool(root, shards), knowledge_base)
+    assert kept(made) == {"a/0": ["chad"], "a/1": ["lagos", "peru", "norway"]}
+    assert dropped(made) == {
+        "b/0": "duplicate_exact",
+        "b/1": "duplicate_perceptual",
+        "b/2": "duplicate_exact",  # of b/1, which goes with a/1
+    }
+    exact = assemble(write_pool(root, shards), knowledge_base, duplicates={"perceptual_bits": None})
+    assert kept(exact) == {"a/0": ["chad"], "a/1": ["lagos", "peru"], "b/1": ["peru", "norway"]}
+
+
+def test_near_embeddings_are_duplicates_when_asked(root: Path, knowledge_base: str) -> None:
+    pool = pool_of(
+        root,
+        labelled(1, ("peru", 0.3), embedding=(1, 0, 0, 0)),
+        labelled(2, ("peru", 0.3), embedding=(0, 1, 0, 0)),
+        labelled(3, ("chad", 0.3), embedding=(0.995, 0.1, 0, 0)),
+    )
+    assert len(kept(assemble(pool, knowledge_base))) == 3
+    made = assemble(pool, knowledge_base, duplicates={"embedding_cosine": 0.98})
+    assert kept(made) == {"a/0": ["chad", "peru"], "a/1": ["peru"]}
+    assert dropped(made) == {"a/2": "duplicate_embedding"}
+
+
+def test_images_of_an_evaluation_set_are_dropped(
+    root: Path, knowledge_base: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "evaluation" / "peru"
+    folder.mkdir(parents=True)
+    (folder / "0.jpg").write_bytes(noise_jpeg(1))
+    (folder / "1.jpg").write_bytes(noise_jpeg(2, quality=55))
+    (folder / "2.jpg").write_bytes(b"does not decode")
+    pool = pool_of(root, *(labelled(seed, ("peru", 0.4)) for seed in (1, 2, 3)))
+    made = assemble(pool, knowledge_base, evaluation_sets=[str(folder.parent)])
+    assert dropped(made) == {"a/0": "evaluation_overlap", "a/1": "evaluation_overlap"}
+    assert len(made.content["checked_against"][0]) == 32
+    bytes_only = assemble(
+        pool, knowledge_base, evaluation_sets=[str(folder.parent)], evaluation_bits=None
+    )
+    assert dropped(bytes_only) == {"a/0": "evaluation_overlap"}
+
+
+def test_what_was_taken_down_is_dropped_and_changes_the_recipe(
+    root: Path, knowledge_base: str
+) -> None:
+    pairs = [labelled(seed, ("peru", 0.4)) for seed in (1, 2)]
+    pool = pool_of(root, *pairs)
+    before = assemble(pool, knowledge_base)
+    listed = f"# asked for by its owner\n{image_id(pairs[0].image)}  # by mail\n"
+    open_store(str(root)).put("tombstones/2026-11.txt", listed.encode())
+    after = assemble(pool, knowledge_base)
+    assert after.uri != before.uri
+    assert dropped(after) == {"a/0": "taken_down"}
+
+
+def test_entities_need_enough_images_and_lose_their_labels_alone(
+    root: Path, knowledge_base: str
+) -> None:
+    pool = pool_of(
+        root,
+        labelled(1, ("peru", 0.4), ("chad", 0.5)),
+        labelled(2, ("peru", 0.4)),
+        labelled(3, ("chad", 0.1), ("lagos", 0.4)),
+    )
+    made = assemble(pool, knowledge_base, min_images_per_entity=2)
+    assert kept(made) == {"a/0": ["peru"], "a/1": ["peru"]}
+    assert dropped(made) == {"a/2": "rare_entity"}
+
+
+def test_labels_per_image_are_limited_to_the_best(root: Path, knowledge_base: str) -> None:
+    pool = pool_of(root, labelled(1, ("peru", 0.3), ("chad", 0.5), ("lagos", 0.4)))
+    made = assemble(pool, knowledge_base, max_labels_per_image=2)
+    assert kept(made) == {"a/0": ["chad", "lagos"]}
+
+
+def test_a_cap_drops_images_that_no_entity_below_it_needs(root: Path, knowledge_base: str) -> None:
+    pairs = [labelled(seed, ("peru", 0.4)) for seed in range(12)]
+    pairs += [labelled(20 + seed, ("peru", 0.4), ("chad", 0.4)) for seed in range(2)]
+    made = assemble(pool_of(root, *pairs), knowledge_base, max_images_per_entity=4)
+    labels = list(kept(made).values())
+    assert sum("chad" in one for one in labels) == 2
+    assert 4 <= sum("peru" in one for one in labels) <= 6
+    assert set(dropped(made).values()) == {"entity_cap"}
+
+
+def test_duplicates_that_stay_share_a_split(root: Path, knowledge_base: str) -> None:
+    pairs = []
+    for seed in range(30):
+        pairs += [
+            labelled(seed, ("peru", 0.4)),
+            replace(labelled(seed, ("peru", 0.4)), image=noise_jpeg(seed, quality=50)),
+        ]
+    made = assemble(
+        pool_of(root, *pairs), knowledge_base, duplicates={"drop": False}, validation_share=0.4
+    )
+    rows = table(made, made.content["shards"][0]["kept_key"])
+    splits = [row["split"] for row in rows]
+    assert len(splits) == 60
+    assert splits[0::2] == splits[1::2]
+    assert 10 <= splits.count("validation") <= 40
+    assert made.content["splits"] == {
+        "train": splits.count("train"),
+        "validation": splits.count("validation"),
+    }
+
+
+def test_class_indices_are_kept_for_ever(root: Path, knowledge_base: str) -> None:
+    one = [labelled(1, ("peru", 0.4)), labelled(2, ("lagos", 0.4))]
+    first = assemble(write_pool(root, {"a": one}), knowledge_base)
+    more = [labelled(3, ("chad", 0.4)), labelled(4, ("peru", 0.4))]
+    shards = {"a": [one[0]], "b": more}
+    grown = assemble(write_pool(root, shards), knowledge_base, parent=first.uri)
+    rows = table(grown, grown.content["vocabulary"])
+    found = [(row["class_index"], row["entity_id"], row["images"]) for row in rows]
+    assert found == [(0, "lagos", 0), (1, "peru", 2), (2, "chad", 1)]
+    assert (rows[2]["name"], rows[2]["description"]) == ("Chad", "a place & more")
+    assert grown.content["parent"] == first.uri
+    fresh = assemble(write_pool(root, shards), knowledge_base)
+    assert fresh.digest != grown.digest
+
+
+def test_the_raw_data_set_takes_every_usable_pair(root: Path) -> None:
+    pairs = [labelled(1, ("peru", 0.4)), labelled(2), labelled(1, ("peru", 0.4))]
+    pairs.append(Pair(b"broken", status="corrupt_image"))
+    pool = without(
+        pool_of(root, *pairs), "mentions", "image_embeddings", "entity_scores", "text_regions"
+    )
+    made = assemble(pool, "", require_entities=False)
+    assert kept(made) == {"a/0": [], "a/1": []}
+    assert dropped(made) == {"a/2": "duplicate_exact", "a/3": "corrupt_image"}
+    assert table(made, made.content["vocabulary"]) == []
+
+
+def test_without_requiring_entities_labels_are_still_given(root: Path, knowledge_base: str) -> None:
+    pool = pool_of(root, labelled(1, ("peru", 0.4)), labelled(2, ("peru", 0.1)))
+    made = assemble(pool, knowledge_base, require_entities=False)
+    assert kept(made) == {"a/0": ["peru"], "a/1": []}
+
+
+def test_the_same_inputs_are_reused(
+    root: Path, knowledge_base: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pool = pool_of(root, labelled(1, ("peru", 0.4)))
+    first = assemble(pool, knowledge_base)
+    capfd.readouterr()
+    assert assemble(pool, knowledge_base).uri == first.uri
+    assert "reused" in capfd.readouterr().err
+
+
+def test_the_grouping_of_shards_does_not_matter(root: Path) -> None:
+    shards = {name: [labelled(ord(name))] for name in "abc"}
+    config = {"require_entities": False}
+    others = ("mentions", "image_embeddings", "entity_scores", "text_regions")
+    whole = without(write_pool(root, shards), *others)
+    one = write_pool(root, {"a": shards["a"], "c": shards["c"]})
+    two = write_pool(root, {"b": shards["b"]})
+    grouped = replace(whole, samples=[*two.samples, *one.samples])
+    assert assemble(grouped, "", **config).uri == assemble(whole, "", **config).uri
+
+
+def test_another_threshold_is_another_version(root: Path, knowledge_base: str) -> None:
+    pool = pool_of(root, labelled(1, ("peru", 0.4)), labelled(2, ("peru", 0.3)))
+    low = assemble(pool, knowledge_base, min_score=0.25)
+    high = assemble(pool, knowledge_base, min_score=0.35)
+    assert low.uri != high.uri
+    assert (low.content["counts"]["kept"], high.content["counts"]["kept"]) == (2, 1)
+
+
+def test_the_output_is_pinned_to_the_stage_version(root: Path, knowledge_base: str) -> None:
+    # Drawn by hand: a JPEG would bring the codec's version into the hash of the split.
+    def picture(seed: int) -> bytes:
+        sink = io.BytesIO()
+        coarse = Image.linear_gradient("L").resize((8, 8)).rotate(40 * seed)
+        coarse.convert("RGB").save(sink, "BMP")
+        return sink.getvalue()
+
+    pairs = [
+        Pair(picture(seed), f"picture {seed}", [[Candidate("peru", 0.3 + seed / 100)]])
+        for seed in range(8)
+    ]
+    made = assemble(pool_of(root, *pairs), knowledge_base, validation_share=0.3)
+    shard = made.content["shards"][0]
+    found = hash_json([table(made, shard["kept_key"]), table(made, made.content["vocabulary"])])
+    assert (STAGE_VERSION, found) == (1, "59781894914070146336fd576ed088b2"), (
+        "raise STAGE_VERSION on purpose only"
+    )
+
+
+def refused(pool: Pool, kb: str, match: str, **config: Any) -> None:
+    before = {info.key for info in open_store(pool.root).list()}
+    with pytest.raises(InputError, match=match):
+        assemble(pool, kb, **config)
+    assert {info.key for info in open_store(pool.root).list()} == before
+
+
+def test_nothing_left_is_one_line_and_nothing_is_written(root: Path, knowledge_base: str) -> None:
+    pool = pool_of(root, labelled(1, ("peru", 0.1)))
+    refused(pool, knowledge_base, r"no sample is left \(seen 1 = no_entity 1\); see min_score")
+
+
+@pytest.mark.parametrize("kinds", [["mentions"], ["entity_scores"], ["text_regions"]])
+def test_a_missing_table_is_named(root: Path, knowledge_base: str, kinds: Sequence[str]) -> None:
+    pool = without(pool_of(root, labelled(1, ("peru", 0.4))), *kinds)
+    refused(pool, knowledge_base, f"no {kinds[0]} were given")
+
+
+def test_tables_of_another_knowledge_base_are_refused(root: Path, knowledge_base: str) -> None:
+    pool = write_pool(root, {"a": [labelled(1, ("peru", 0.4))]}, knowledge_base="0" * 32)
+    refused(pool, knowledge_base, "mentions were made with knowledge base 0000")
+
+
+def test_tables_of_other_shards_are_refused(root: Path, knowledge_base: str) -> None:
+    one = write_pool(root, {"a": [labelled(1, ("peru", 0.4))]})
+    other = write_pool(root, {"b": [labelled(1, ("peru", 0.4))]})
+    mixed = replace(one, mentions=other.mentions)
+    refused(mixed, knowledge_base, "shard 'a' is in one only")
+
+
+def test_tables_of_another_length_are_refused(root: Path, knowledge_base: str) -> None:
+    one = pool_of(root, labelled(1, ("peru", 0.4)))
+    other = pool_of(root, labelled(1, ("peru", 0.4)), labelled(2, ("peru", 0.4)))
+    mixed = replace(one, text_regions=other.text_regions)
+    refused(mixed, knowledge_base, "text_regions has 2 rows and samples 1")
+
+
+@pytest.mark.parametrize(
+    ("config", "match"),
+    [
+        ({"treshold": 1}, "unknown key 'treshold'"),
+        ({"text": {"min_area": 0.5}}, "min_area 0.5 is above max_area 0.2"),
+        ({"max_images_per_entity": 1, "min_images_per_entity": 3}, "is below min_images_per"),
+        ({"evaluation_sets": ["/nowhere"]}, "/nowhere is not a folder"),
+    ],
+)
+def test_a_wrong_config_is_one_line(
+    root: Path, knowledge_base: str, config: dict[str, Any], match: str
+) -> None:
+    refused(pool_of(root, labelled(1, ("peru", 0.4))), knowledge_base, match, **config)
