@@ -76,10 +76,11 @@ def _read_names(path: Path) -> dict[str, tuple[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
+            columns = set(reader.fieldnames or ())
             rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a CSV file in UTF-8: {error}") from None
-    missing = {"folder", "name"} - set(reader.fieldnames or ())
+    missing = {"folder", "name"} - columns
     if missing:
         raise InputError(f"{path} lacks the column '{sorted(missing)[0]}'")
     for row in rows:

@@ -1,6 +1,7 @@
 """Image bytes to pixels, once and the same way for every stage; and what identifies an image."""
 
 import io
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    # Pillow names the buffer by its address in memory, which differs from run to run.
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", str(error))
+    return f"{type(error).__name__}: {text}".splitlines()[0]
 
 
 def image_id(data: bytes) -> str:

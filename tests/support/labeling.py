@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
 from openmofi.keys import hash_bytes
 from openmofi.labeling.embed import EmbedStage
 from openmofi.labeling.texts import TextModel
+from openmofi.records import from_parquet
 from openmofi.storage import open_store
 from openmofi.versions import TableVersion, read_table_version
 
@@ -67,7 +67,7 @@ def quarters_png(*bright: int, side: int = 8) -> bytes:
 def read_tables(uri: str, kind: str) -> tuple[TableVersion, pa.Table]:
     """A version and its shards' tables, one after the other."""
     store, version = read_table_version(uri, kind)
-    tables = [pq.read_table(io.BytesIO(store.get(entry.table_key))) for entry in version.shards]
+    tables = [from_parquet(store.get(entry.table_key)) for entry in version.shards]
     return version, pa.concat_tables(tables)
 
 

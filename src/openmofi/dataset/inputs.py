@@ -1,17 +1,16 @@
 """What assembly reads: tables of a pool, evaluation sets and take-downs, checked before work."""
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openmofi.dataset.config import AssembleConfig
 from openmofi.errors import InputError
 from openmofi.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image, perceptual_hash
+from openmofi.records import from_parquet
 from openmofi.stage import Work, align
 from openmofi.storage import Store
 from openmofi.versions import TableVersion, read_table_versions
@@ -39,7 +38,7 @@ class PoolTables:
         Raises:
             InputError: A row-aligned table has another number of rows than ``samples``.
         """
-        table = pq.read_table(io.BytesIO(self.store.get(work.tables[kind])))
+        table = from_parquet(self.store.get(work.tables[kind]))
         expected = self._rows.get(work.shard)
         if kind in ROW_ALIGNED and table.num_rows != expected:
             raise InputError(

@@ -27,7 +27,7 @@ from openmofi.errors import ShardError
 from openmofi.images import image_id
 from openmofi.keys import hash_file, hash_json
 from openmofi.progress import bar, say
-from openmofi.records import TRAINING_SAMPLES, from_rows
+from openmofi.records import TRAINING_SAMPLES, from_parquet, from_rows
 from openmofi.shards import TarSample, write_tar
 from openmofi.storage import Store
 from openmofi.versions import Manifest, read_manifest, write_manifest
@@ -100,7 +100,7 @@ def _plan(database: duckdb.DuckDBPyConnection, source: Manifest, seed: int) -> N
 
 
 def _table(store: Store, key: str) -> pa.Table:
-    return pq.read_table(io.BytesIO(store.get(key)))
+    return from_parquet(store.get(key))
 
 
 @dataclass(frozen=True)

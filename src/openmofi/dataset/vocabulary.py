@@ -1,13 +1,11 @@
 """Which class an entity is: a list that only grows."""
 
-import io
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from openmofi.records import VOCABULARY, empty, from_rows
+from openmofi.records import VOCABULARY, empty, from_parquet, from_rows
 from openmofi.versions import Manifest
 
 
@@ -23,7 +21,7 @@ class EntityNames(Protocol):
 
 def read_vocabulary(dataset: Manifest) -> pa.Table:
     """The vocabulary of a data set, by `records.VOCABULARY`."""
-    return pq.read_table(io.BytesIO(dataset.store.get(dataset.content["vocabulary"])))
+    return from_parquet(dataset.store.get(dataset.content["vocabulary"]))
 
 
 def grow_vocabulary(

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from openmofi.keys import hash_bytes, hash_json
 from openmofi.models.encoder import load_encoder
 from openmofi.progress import bar, say
+from openmofi.records import from_parquet
 from openmofi.storage import Store
 
 Halves = npt.NDArray[np.float16]
@@ -110,7 +111,7 @@ def _known_vectors(store: Store, digest: str, wanted: set[str]) -> dict[str, Hal
     for info in store.list(f"{_folder(digest)}/"):
         if len(found) == len(wanted):
             break
-        table = pq.read_table(io.BytesIO(store.get(info.key)))
+        table = from_parquet(store.get(info.key))
         rest = pa.array(sorted(wanted - found.keys()), pa.string())
         table = table.filter(pc.is_in(table.column("text"), value_set=rest))
         if table.num_rows:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -14,6 +13,7 @@ from openmofi.dataset.assemble import STAGE_VERSION, assemble_dataset
 from openmofi.errors import InputError
 from openmofi.images import image_id
 from openmofi.keys import hash_json
+from openmofi.records import from_parquet
 from openmofi.storage import open_store
 from openmofi.versions import Manifest, read_manifest
 from support.tables import Candidate, Pair, Pool, labelled, noise_jpeg, without, write_pool
@@ -29,7 +29,7 @@ def assemble(pool: Pool, kb: str, *, parent: str = "", **config: Any) -> Manifes
 
 
 def table(manifest: Manifest, key: str) -> list[dict[str, Any]]:
-    return pq.read_table(io.BytesIO(manifest.store.get(key))).to_pylist()
+    return from_parquet(manifest.store.get(key)).to_pylist()
 
 
 def kept(manifest: Manifest) -> dict[str, list[str]]:

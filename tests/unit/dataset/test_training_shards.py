@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 import webdataset
 from PIL import Image
@@ -14,6 +13,7 @@ from openmofi.dataset.assemble import assemble_dataset
 from openmofi.dataset.training_shards import STAGE_VERSION, build_shards
 from openmofi.errors import InputError, OpenMofiError
 from openmofi.keys import hash_bytes, hash_json
+from openmofi.records import from_parquet
 from openmofi.shards import index_tar
 from openmofi.storage import open_store
 from openmofi.versions import Manifest, read_manifest
@@ -46,7 +46,7 @@ def rows(made: Manifest) -> dict[str, list[dict[str, Any]]]:
         split: [
             row
             for shard in shards
-            for row in pq.read_table(io.BytesIO(made.store.get(shard["index_key"]))).to_pylist()
+            for row in from_parquet(made.store.get(shard["index_key"])).to_pylist()
         ]
         for split, shards in made.content["splits"].items()
     }
@@ -57,8 +57,8 @@ def pool_rows(dataset: str) -> dict[str, dict[str, Any]]:
     source = read_manifest(dataset, "dataset")
     found = {}
     for shard in source.content["shards"]:
-        samples = pq.read_table(io.BytesIO(source.store.get(shard["samples_key"]))).to_pylist()
-        for kept in pq.read_table(io.BytesIO(source.store.get(shard["kept_key"]))).to_pylist():
+        samples = from_parquet(source.store.get(shard["samples_key"])).to_pylist()
+        for kept in from_parquet(source.store.get(shard["kept_key"])).to_pylist():
             sample = samples[kept["row"]]
             data = source.store.get_range(shard["tar_key"], sample["offset"], sample["length"])
             found[kept["uid"]] = {**kept, "alt_text": sample["alt_text"], "data": data}
@@ -71,7 +71,7 @@ def test_every_kept_sample_is_copied_once_with_its_bytes(dataset: str) -> None:
     seen = {}
     for split, shards in made.content["splits"].items():
         for shard in shards:
-            for row in pq.read_table(io.BytesIO(made.store.get(shard["index_key"]))).to_pylist():
+            for row in from_parquet(made.store.get(shard["index_key"])).to_pylist():
                 data = made.store.get_range(shard["tar_key"], row["offset"], row["length"])
                 assert row["uid"] not in seen
                 seen[row["uid"]] = (split, row["alt_text"], row["labels"], data)
@@ -116,7 +116,7 @@ def test_the_tar_says_what_a_sample_is(dataset: str, tmp_path: Path) -> None:
     body = json.loads(path.read_bytes()[sample.offset : sample.offset + sample.length])
     assert set(body) == {"uid", "labels", "entity_ids", "entities"}
     assert (body["uid"], body["labels"]) == (index[0]["uid"], index[0]["labels"])
-    vocabulary = pq.read_table(io.BytesIO(made.store.get(made.content["vocabulary"]))).to_pylist()
+    vocabulary = from_parquet(made.store.get(made.content["vocabulary"])).to_pylist()
     assert body["entity_ids"] == [vocabulary[label]["entity_id"] for label in body["labels"]]
     assert body["entities"][0] == {
         "id": body["entity_ids"][0],

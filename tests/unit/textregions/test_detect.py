@@ -3,13 +3,12 @@
 import io
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
 from openmofi.errors import InputError
 from openmofi.keys import hash_json
-from openmofi.records import Status
+from openmofi.records import Status, from_parquet
 from openmofi.storage import open_store
 from openmofi.textregions.config import DetectConfig
 from openmofi.textregions.detect import STAGE_VERSION, detect_text, regions_of
@@ -53,7 +52,7 @@ def detected(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 def rows_of(uri: str) -> list[dict]:
     store, version = read_table_version(uri, "text_regions")
-    return pq.read_table(io.BytesIO(store.get(version.shards[0].table_key))).to_pylist()
+    return from_parquet(store.get(version.shards[0].table_key)).to_pylist()
 
 
 def test_one_row_a_sample_with_paired_lists(detected: tuple[str, str]) -> None:
