@@ -1,0 +1,285 @@
+"""Scope: openmofi.images: hostile and odd files to upright RGB, once and the same way."""
+
+import io
+import struct
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from openmofi import records
+from openmofi.images import (
+    ImageProblemError,
+    decode_image,
+    decoded_samples,
+    image_id,
+    perceptual_hash,
+    sample_uid,
+)
+from openmofi.records import Status
+from openmofi.shards import write_tar
+from openmofi.stage import ShardInput, Work
+from openmofi.storage import open_store
+
+ORIENTATION = 0x0112
+
+
+def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, file_format, **options)
+    return sink.getvalue()
+
+
+def corners() -> Image.Image:
+    """4 x 2 pixels: red top left, blue bottom right, black between."""
+    image = Image.new("RGB", (4, 2))
+    image.putpixel((0, 0), (255, 0, 0))
+    image.putpixel((3, 1), (0, 0, 255))
+    return image
+
+
+def picture(size: tuple[int, int] = (48, 32)) -> Image.Image:
+    """Smooth colours, so that lossy codecs stay near."""
+    width, height = size
+    y, x = np.mgrid[0:height, 0:width]
+    array = np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], axis=-1)
+    return Image.fromarray(array.astype(np.uint8))
+
+
+def problem(data: bytes, **options: int) -> ImageProblemError:
+    with pytest.raises(ImageProblemError) as caught:
+        decode_image(data, **options)
+    assert "\n" not in caught.value.reason
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("file_format", "options", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("BMP", {}, 0),
+        ("TIFF", {"compression": "tiff_lzw"}, 0),
+        ("PPM", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("JPEG2000", {"irreversible": False}, 0),
+        ("JPEG", {"quality": 95}, 6),
+        ("JPEG", {"quality": 95, "progressive": True}, 6),
+        ("AVIF", {"quality": 95}, 6),
+    ],
+)
+def test_formats_of_the_web_are_read(
+    file_format: str, options: dict[str, Any], tolerance: int
+) -> None:
+    image = picture()
+    decoded = decode_image(encoded(image, file_format, **options))
+    assert (decoded.mode, decoded.size) == ("RGB", image.size)
+    difference = np.abs(np.asarray(decoded).astype(int) - np.asarray(image))
+    assert difference.mean() <= tolerance
+
+
+@pytest.mark.parametrize("file_format", ["EPS", "PDF", "ICO"])
+def test_other_formats_are_refused(file_format: str) -> None:
+    # Pillow would start Ghostscript for the first.
+    found = problem(encoded(picture(), file_format))
+    assert found.status == Status.CORRUPT_IMAGE
+
+
+# The eight EXIF orientations, as the operations that undo them.
+TURNS = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a.transpose(1, 0, 2), 2),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_exif_turns_are_applied(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored = corners()
+    decoded = decode_image(encoded(stored, "PNG", exif=exif))
+    np.testing.assert_array_equal(decoded, TURNS[orientation](np.asarray(stored)))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about the EXIF
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0"]
+)
+def test_broken_exif_does_not_spoil_sound_pixels(exif: bytes) -> None:
+    data = encoded(picture(), "JPEG")
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    decoded = decode_image(data[:2] + segment + data[2:])
+    np.testing.assert_array_equal(decoded, decode_image(data))
+
+
+def test_cmyk_becomes_the_colours_it_shows() -> None:
+    cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # no cyan, all magenta and yellow: red
+    red, green, blue = np.asarray(decode_image(encoded(cmyk, "JPEG"))).mean(axis=(0, 1))
+    assert red > 200
+    assert max(green, blue) < 60
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    values = np.array([[0, 257, 32896, 65535]], np.uint16)
+    decoded = decode_image(encoded(Image.fromarray(values), "PNG"))
+    assert np.asarray(decoded)[0].tolist() == [[v, v, v] for v in (0, 1, 128, 255)]
+
+
+def test_transparency_is_laid_on_white() -> None:
+    image = Image.new("RGBA", (3, 1))
+    for x, pixel in enumerate([(255, 0, 0, 255), (255, 0, 0, 0), (0, 0, 0, 128)]):
+        image.putpixel((x, 0), pixel)
+    wanted = [[255, 0, 0], [255, 255, 255], [127, 127, 127]]
+    assert np.asarray(decode_image(encoded(image, "PNG")))[0].tolist() == wanted
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "LA", "1"])
+def test_transparency_of_other_modes_is_laid_on_white_too(mode: str) -> None:
+    image = Image.new(mode, (2, 1), (0, 0) if mode == "LA" else 0)
+    options = {} if mode == "LA" else {"transparency": 0}
+    decoded = decode_image(encoded(image, "PNG", **options))
+    assert np.asarray(decoded).tolist() == [[[255, 255, 255]] * 2]
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_frame_counts(file_format: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
+    data = encoded(frames[0], file_format, save_all=True, append_images=frames[1:], duration=50)
+    assert getattr(Image.open(io.BytesIO(data)), "n_frames", 1) == 3
+    red, green, blue = np.asarray(decode_image(data)).mean(axis=(0, 1))
+    assert red > 250
+    assert max(green, blue) < 5
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_one_pixel_is_an_image(file_format: str) -> None:
+    decoded = decode_image(encoded(Image.new("RGB", (1, 1), "white"), file_format))
+    assert decoded.size == (1, 1)
+    assert 0 <= perceptual_hash(decoded) < 2**64
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_a_truncated_file_is_corrupt(file_format: str) -> None:
+    data = encoded(picture((128, 128)), file_format)
+    for share in (0.3, 0.6, 0.9):
+        assert problem(data[: int(len(data) * share)]).status == Status.CORRUPT_IMAGE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<html>404</html>",
+        b"\xff\xd8\xff\xe0",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"RIFF1234WEBP",
+    ],
+)
+def test_what_is_no_image_is_corrupt(data: bytes) -> None:
+    assert problem(data).status == Status.CORRUPT_IMAGE
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_random_damage_is_an_image_or_a_problem_and_nothing_else() -> None:
+    dice = np.random.default_rng(0)
+    problems = 0
+    for file_format in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"):
+        data = np.frombuffer(encoded(picture(), file_format), np.uint8)
+        for _ in range(60):
+            damaged = data.copy()
+            damaged[dice.integers(0, min(len(data), 300), 8)] = dice.integers(0, 256, 8)
+            try:
+                assert decode_image(damaged.tobytes(), max_pixels=10**6).mode == "RGB"
+            except ImageProblemError:
+                problems += 1
+    assert problems > 60
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises ``width`` x ``height`` pixels and holds a megabyte of zeros."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = zlib.compress(bytes(1 << 20), 9)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_bomb_is_refused_on_its_header_alone() -> None:
+    started = time.monotonic()
+    found = problem(png_header(100_000, 100_000))
+    assert found.status == Status.TOO_MANY_PIXELS
+    assert "100000 x 100000" in found.reason
+    assert time.monotonic() - started < 0.5
+
+
+def test_the_bound_on_pixels_is_exact() -> None:
+    data = encoded(picture((20, 10)), "PNG")
+    assert decode_image(data, max_pixels=200).size == (20, 10)
+    assert problem(data, max_pixels=199).status == Status.TOO_MANY_PIXELS
+
+
+def test_an_image_is_known_by_its_bytes_and_a_sample_by_its_texts_too() -> None:
+    one, other = encoded(picture(), "PNG"), encoded(picture(), "BMP")
+    assert len({image_id(one), image_id(one), image_id(other)}) == 2
+    uids = {
+        sample_uid(image, text, title)
+        for image in (image_id(one), image_id(other), None)
+        for text in ("a", "b")
+        for title in (None, "", "t")
+    }
+    assert len(uids) == 18
+    assert all(len(uid) == 32 for uid in uids)
+
+
+def test_near_duplicates_have_near_hashes() -> None:
+    image = Image.new("L", (96, 64), 40)
+    for box, grey in [((5, 5, 40, 30), 220), ((50, 10, 90, 60), 130), ((20, 35, 45, 60), 10)]:
+        image.paste(grey, box)
+    recoded = decode_image(encoded(image.resize((72, 48)), "JPEG", quality=60))
+    other = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    assert (perceptual_hash(image) ^ perceptual_hash(recoded)).bit_count() <= 6
+    assert (perceptual_hash(image) ^ perceptual_hash(other)).bit_count() >= 16
+
+
+def test_samples_of_a_shard_come_decoded_in_order_with_their_status(tmp_path: Path) -> None:
+    images = [encoded(picture(), "JPEG"), b"refused by ingest", b"went bad since"]
+    tar = tmp_path / "root" / "pool" / "0.tar"
+    tar.parent.mkdir(parents=True)
+    written = write_tar(tar, [(str(i), {"jpg": data}) for i, data in enumerate(images)])
+    rows = [
+        {
+            "uid": str(row), "key": str(row), "alt_text": "t", "width": 1, "height": 1,
+            "offset": sample.members["jpg"].offset, "length": sample.members["jpg"].length,
+            "status": status,
+        }
+        for row, (sample, status) in enumerate(
+            zip(written, [Status.OK, Status.CORRUPT_IMAGE, Status.OK], strict=True)
+        )
+    ]  # fmt: skip
+    store = open_store(str(tmp_path / "root"))
+    store.put("samples.parquet", records.to_parquet(records.from_rows(rows, records.SAMPLES)))
+    work = Work("0", (), tables={"samples": "samples.parquet"}, tar_key="pool/0.tar")
+    found = list(decoded_samples(ShardInput(store, work, "key")))
+    assert [(row, status) for row, _, status in found] == [
+        (0, Status.OK),
+        (1, Status.SKIPPED),
+        (2, Status.FAILED),
+    ]
+    assert found[0][1] is not None
+    assert found[0][1].size == (48, 32)
+    assert [image for _, image, _ in found[1:]] == [None, None]
