@@ -1,0 +1,263 @@
+"""Writes the demo crawl: two crawls, a knowledge base, an evaluation set, and the truth apart."""
+
+import csv
+import json
+import math
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from openmofi.demo import noise
+from openmofi.demo.domain import Domain
+from openmofi.demo.flags import FlagDomain
+from openmofi.demo.samples import (
+    MadeSample,
+    Seed,
+    evaluation_image,
+    make_sample,
+    plan_samples,
+    sample_files,
+)
+from openmofi.errors import InputError
+from openmofi.progress import bar, say
+from openmofi.shards import write_tar
+from openmofi.stage import exit_with_parent
+
+DOMAINS: dict[str, Callable[[], Domain]] = {"flags": FlagDomain}
+
+EVALUATION_IMAGES = 10  # a class
+_PARTS = {"crawl": 1, "labeler": 2, "evaluation": 3}  # second half of each part's seed
+_MARK = "crawl.json"
+
+
+@dataclass(frozen=True)
+class CrawlPlan:
+    """What a demo crawl is made from; the same plan gives the same bytes."""
+
+    pairs: int
+    labeler_pairs: int
+    seed: int
+    domain: str = "flags"
+    generator_version: int = noise.GENERATOR_VERSION
+
+
+def write_demo_crawl(
+    out: Path,
+    *,
+    pairs: int = 4000,
+    seed: int = 1,
+    labeler_pairs: int | None = None,
+    domain: str = "flags",
+    workers: int = 2,
+) -> Path:
+    """Write the whole demo crawl, or find it there already.
+
+    Args:
+        out: The folder to make. It appears when it is complete.
+        pairs: Samples of the crawl.
+        seed: Of everything.
+        labeler_pairs: Samples of the crawl that the labeler is trained on; None takes ``pairs``.
+        domain: What is drawn.
+        workers: Processes.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        InputError: ``out`` holds something else, or an argument makes no sense.
+    """
+    if domain not in DOMAINS:
+        raise InputError(f"demo crawl: no domain {domain!r}; there are: {', '.join(DOMAINS)}")
+    plan = CrawlPlan(pairs, pairs if labeler_pairs is None else labeler_pairs, seed, domain)
+    if min(plan.pairs, plan.labeler_pairs) < 1 or seed < 0:
+        raise InputError("demo crawl: pairs must be at least 1 and the seed at least 0")
+    if _is_there(out, plan):
+        say(f"demo crawl: {out} is there already, reused")
+        return out
+    partial = _fresh_partial(out)
+    try:
+        _write_all(partial, plan, workers)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    say(f"demo crawl: {plan.pairs} pairs and {plan.labeler_pairs} for the labeler in {out}")
+    return out
+
+
+def _is_there(out: Path, plan: CrawlPlan) -> bool:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    try:
+        found = json.loads((out / _MARK).read_text(encoding="utf-8"))["plan"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{out} is there and is no demo crawl; give another --out") from None
+    if found != asdict(plan):
+        differing = [name for name, value in asdict(plan).items() if found.get(name) != value]
+        raise InputError(
+            f"{out} holds another demo crawl ({differing[0]} is {found.get(differing[0])}, "
+            f"wanted {asdict(plan)[differing[0]]}); delete it or give another --out"
+        )
+    return True
+
+
+def _fresh_partial(out: Path) -> Path:
+    """A sibling folder to write in. What killed runs have left there is removed."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    stem = f".{out.name}.writing-"
+    for old in out.parent.glob(f"{stem}*"):
+        if not Path("/proc", old.name.removeprefix(stem)).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    partial = out.parent / f"{stem}{os.getpid()}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    return partial
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Samples ``start`` to ``stop`` of a crawl as one shard, or classes of the evaluation set."""
+
+    folder: Path
+    plan: CrawlPlan
+    part: str
+    number: int
+    start: int
+    stop: int
+
+    @property
+    def seed(self) -> Seed:
+        return (self.plan.seed, _PARTS[self.part])
+
+
+def _write_all(folder: Path, plan: CrawlPlan, workers: int) -> None:
+    domain = DOMAINS[plan.domain]()
+    _write_knowledge_base(folder / "knowledge_base.csv", domain)
+    for name in ("crawl", "labeler", "evaluation", "truth"):
+        (folder / name).mkdir()
+    _write_class_names(folder / "evaluation" / "classes.csv", domain)
+    jobs = [
+        *_shard_jobs(folder, plan, "crawl", plan.pairs),
+        *_shard_jobs(folder, plan, "labeler", plan.labeler_pairs),
+        *(_Job(folder, plan, "evaluation", i, i, i + 1) for i in range(len(domain.drawn))),
+    ]
+    truth: dict[str, list[dict[str, Any]]] = {"crawl": [], "labeler": [], "evaluation": []}
+    done = _run_jobs(jobs, workers)
+    for part, rows in bar(done, label="demo crawl", total=len(jobs), unit="part"):
+        truth[part] += rows
+    for part in ("crawl", "labeler"):
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in truth[part])
+        (folder / "truth" / f"{part}.jsonl").write_text(lines, encoding="utf-8")
+    shares = {
+        name.lower(): getattr(noise, name)
+        for name in ("TEXT_KINDS", "FAULTS", "RENDERED_TEXT", "TITLES", "LOWER_CASE", "FAME_POWER")
+    }
+    mark = {"plan": asdict(plan), "shares": shares, "classes": len(domain.drawn)}
+    (folder / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+
+
+def _shard_jobs(folder: Path, plan: CrawlPlan, part: str, pairs: int) -> list[_Job]:
+    size = _shard_size(pairs)
+    starts = range(0, pairs, size)
+    return [
+        _Job(folder, plan, part, number, start, min(start + size, pairs))
+        for number, start in enumerate(starts)
+    ]
+
+
+def _shard_size(pairs: int) -> int:
+    """Samples for eight shards, or what keeps them between 128 and 500."""
+    return min(500, max(128, math.ceil(pairs / 8)))
+
+
+def _run_jobs(jobs: list[_Job], workers: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Results in the order of the jobs, whatever the number of processes."""
+    if workers <= 1:
+        yield from map(_run_job, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),)) as pool:
+        yield from pool.map(_run_job, jobs)
+
+
+def _start_worker(parent: int) -> None:
+    threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
+
+
+_domains: dict[str, Domain] = {}  # a process draws each flag once
+
+
+def _run_job(job: _Job) -> tuple[str, list[dict[str, Any]]]:
+    if job.plan.domain not in _domains:
+        _domains[job.plan.domain] = DOMAINS[job.plan.domain]()
+    domain = _domains[job.plan.domain]
+    if job.part == "evaluation":
+        return job.part, _write_class(job, domain)
+    return job.part, _write_shard(job, domain)
+
+
+def _write_class(job: _Job, domain: Domain) -> list[dict[str, Any]]:
+    entity = domain.drawn[job.start]
+    folder = job.folder / "evaluation" / entity.entity_id
+    folder.mkdir()
+    for number in range(EVALUATION_IMAGES):
+        data = evaluation_image(domain, entity, number, job.seed)
+        (folder / f"{number:03d}.jpg").write_bytes(data)
+    return []
+
+
+def _write_shard(job: _Job, domain: Domain) -> list[dict[str, Any]]:
+    pairs = job.plan.pairs if job.part == "crawl" else job.plan.labeler_pairs
+    plans = plan_samples(domain, pairs, job.seed)
+    size = _shard_size(pairs)
+    keys = [f"{i // size:05d}{i % size:04d}" for i in range(job.stop)]
+    truth: list[dict[str, Any]] = []
+
+    def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
+        for index in range(job.start, job.stop):
+            made: MadeSample = make_sample(domain, plans, index, job.seed)
+            original = plans[index].original
+            truth.append(
+                {
+                    "shard": f"{job.number:05d}",
+                    "key": keys[index],
+                    **made.truth,
+                    "duplicate_of": None if original == index else keys[original],
+                    "sha256": made.metadata["sha256"],
+                }
+            )
+            yield keys[index], sample_files(keys[index], made)
+
+    write_tar(job.folder / job.part / f"{job.number:05d}.tar", samples())
+    return truth
+
+
+def _write_knowledge_base(path: Path, domain: Domain) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["entity_id", "name", "aliases", "description", "prior", "parents"])
+        for entity in (*domain.drawn, *domain.known):
+            writer.writerow(
+                [
+                    entity.entity_id,
+                    entity.name,
+                    "|".join(entity.aliases),
+                    entity.description,
+                    f"{entity.prior:g}",
+                    "|".join(entity.parents),
+                ]
+            )
+
+
+def _write_class_names(path: Path, domain: Domain) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["folder", "name", "domain"])
+        for entity in domain.drawn:
+            name = domain.wording.class_name.format(name=entity.name)
+            writer.writerow([entity.entity_id, name, domain.name])
