@@ -1,0 +1,25 @@
+"""Options of the registry's gate."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from openmofi.config import Section
+
+
+class RegisterConfig(Section):
+    """What a model must achieve to be promoted.
+
+    Attributes:
+        metric: Name of the metric that decides, as evaluation calls it.
+        floor: In percent. No model below it is promoted; for a first model it is the only bar.
+        max_regression: In percentage points. A model passes if the paired interval against the
+            champion rules out a larger loss: its lower end must not lie below ``-max_regression``.
+        promote: ``at_once`` makes a model that passes the champion; ``candidate_only`` stops at
+            the alias ``candidate``, for a person to decide.
+    """
+
+    metric: str = "retrieval/map"
+    floor: float = Field(20.0, ge=0, le=100)
+    max_regression: float = Field(2.0, ge=0, le=100)
+    promote: Literal["at_once", "candidate_only"] = "at_once"
