@@ -1,0 +1,31 @@
+import argparse
+from pathlib import Path
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this room's commands."""
+    parser = commands.add_parser(
+        "train", help="train a model on training shards", description=_train.__doc__
+    )
+    parser.add_argument("--training-shards", required=True, metavar="URI", help="manifest")
+    parser.add_argument("--name", required=True, help="of the run, in MLflow and in the log")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="YAML, such as configs/training/demo-clip.yaml"
+    )
+    parser.add_argument("--pipeline-run", default="", metavar="NAME", help="parent run in MLflow")
+    parser.set_defaults(run=_train)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    """Train a model and print its manifest URI. Killed, it goes on where it was."""
+    from openmofi.config import read_yaml
+    from openmofi.training.run import train_model
+
+    config = read_yaml(arguments.config) if arguments.config else None
+    uri = train_model(
+        arguments.training_shards,
+        config=config,
+        name=arguments.name,
+        pipeline_run=arguments.pipeline_run,
+    )
+    print(uri)

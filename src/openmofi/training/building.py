@@ -1,0 +1,98 @@
+"""What a run is made of, from its config: the plan, the module, the data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from openmofi.keys import hash_json
+from openmofi.models.backbones import create_backbone, create_tokenizer, read_backbone_config
+from openmofi.training.augmentation import Augmentation
+from openmofi.training.config import TrainConfig
+from openmofi.training.data import ImageReader, TrainingData
+from openmofi.training.draws import integer
+from openmofi.training.module import EmbeddingModule, Optimisation
+from openmofi.training.objectives import build_objectives
+from openmofi.training.order import SampleOrder
+from openmofi.training.shards import TrainingShards
+from openmofi.training.texts import SampleTexts
+from openmofi.versions import Manifest
+
+STAGE_VERSION = 1
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run, before anything is read but the manifest."""
+
+    settings: TrainConfig
+    manifest: Manifest
+    name: str
+    recipe: str
+    model_config: dict[str, Any]
+    preprocess_config: dict[str, Any]
+
+    @property
+    def record_key(self) -> str:
+        """Where the finished model's address is kept."""
+        return f"trained/{self.recipe}.json"
+
+
+def plan_run(settings: TrainConfig, manifest: Manifest, name: str) -> RunPlan:
+    """Resolve the backbone and name the run by its recipe."""
+    model_config, preprocess = read_backbone_config(settings.backbone)
+    # The backbone counts by its content: a file may change under its name.
+    parts = [settings.semantic(), model_config, preprocess]
+    recipe = hash_json(["train", STAGE_VERSION, parts, manifest.digest])
+    return RunPlan(settings, manifest, name, recipe, model_config, preprocess)
+
+
+def build_module(plan: RunPlan, *, classes: int, first_step: int) -> EmbeddingModule:
+    """Backbone, objectives and optimisation; weights as at the very beginning of the run."""
+    settings = plan.settings
+    objectives = build_objectives(
+        settings.objectives,
+        classes=classes,
+        dim=int(plan.model_config["embed_dim"]),
+        seed=settings.seed,
+        betas=settings.betas,
+    )
+    optimisation = Optimisation(
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_steps,
+        max_steps=settings.max_steps,
+        weight_decay=settings.weight_decay,
+        betas=settings.betas,
+        clip_norm=settings.clip_norm,
+    )
+    return EmbeddingModule(
+        create_backbone(settings.backbone, seed=integer(settings.seed, "backbone")),
+        objectives,
+        optimisation,
+        pixel_mean=plan.preprocess_config["mean"],
+        pixel_std=plan.preprocess_config["std"],
+        first_step=first_step,
+    )
+
+
+def build_data(plan: RunPlan, shards: TrainingShards, module: EmbeddingModule) -> TrainingData:
+    """Batches for ``module``'s objectives."""
+    settings = plan.settings
+    size = plan.preprocess_config["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    augmentation = Augmentation(
+        (height, width),
+        interpolation=plan.preprocess_config["interpolation"],
+        **settings.augmentation.model_dump(),
+    )
+    mixes = {o.name: o.text_mix for o in module.objectives if o.text_mix is not None}
+    tokenizer = create_tokenizer(settings.backbone)
+    return TrainingData(
+        ImageReader(shards, cache_bytes=settings.image_cache_mb * _MIB),
+        augmentation,
+        SampleTexts(shards.vocabulary, tokenizer, mixes, seed=settings.seed),
+        SampleOrder(shards.rows, seed=settings.seed, window_shards=settings.window_shards),
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        accumulate=settings.accumulate,
+    )

@@ -1,0 +1,75 @@
+"""A trained model as a folder, in the store, under a manifest."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from safetensors.torch import save_file
+
+from openmofi.keys import hash_file, hash_folder, hash_json
+from openmofi.models.backbones import export_folder
+from openmofi.storage import put_folder
+from openmofi.training.building import RunPlan
+from openmofi.training.module import EmbeddingModule
+from openmofi.training.shards import TrainingShards
+from openmofi.versions import write_manifest
+
+CLASS_ROWS_FILE = "class_rows.safetensors"
+VOCABULARY_FILE = "vocabulary.parquet"
+TRAINING_FILE = "training.json"
+
+
+def publish_model(
+    plan: RunPlan,
+    shards: TrainingShards,
+    module: EmbeddingModule,
+    *,
+    facts: Mapping[str, Any],
+    run_facts: Mapping[str, Any],
+) -> str:
+    """Write the folder to ``models/<digest>``, then its manifest; return the manifest's URI.
+
+    The digest covers weights, class rows, vocabulary and ``facts``, so a run that was interrupted
+    and resumed has the digest of one that was not.
+
+    Args:
+        plan: Of the run.
+        shards: Whose vocabulary the model has.
+        module: After its last step.
+        facts: What the run was: recipe, data, steps. Equal runs have equal facts.
+        run_facts: What may differ between equal runs: name, MLflow run, seconds.
+    """
+    store = plan.manifest.store
+    with tempfile.TemporaryDirectory(prefix="openmofi-model-") as temporary:
+        folder = Path(temporary)
+        export_folder(module.backbone, plan.model_config, plan.preprocess_config, folder)
+        classes = _write_class_rows(module, folder)
+        pq.write_table(shards.vocabulary, folder / VOCABULARY_FILE)
+        digest = hash_json([hash_folder(folder), dict(facts)])
+        body = json.dumps({**facts, **run_facts}, indent=1, sort_keys=True)
+        (folder / TRAINING_FILE).write_text(body + "\n", encoding="utf-8")
+        files = {path.name: hash_file(path) for path in sorted(folder.iterdir())}
+        prefix = f"models/{digest}"
+        put_folder(store, prefix, folder)
+    content = {
+        "prefix": prefix,
+        "files": files,
+        "origin": {"kind": "trained", **facts, **run_facts},
+        "dim": int(plan.model_config["embed_dim"]),
+        "image_size": plan.model_config["vision_cfg"].get("image_size", 224),
+        "classes": classes,
+    }
+    return write_manifest(store, "model", digest, content).uri
+
+
+def _write_class_rows(module: EmbeddingModule, folder: Path) -> int:
+    """The class rows, where an objective has some; returns their number."""
+    heads = [o.head for o in module.objectives if o.head is not None]
+    for head in heads:
+        path = folder / CLASS_ROWS_FILE
+        save_file({"rows": head.rows.detach().cpu().contiguous()}, path)
+        path.chmod(0o644)  # safetensors leaves it readable by its owner only
+    return sum(len(head.block) for head in heads)

@@ -1,0 +1,223 @@
+"""Train one model: data in, a published model out. Safe to run again, and to kill."""
+
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from openmofi.config import parse_config
+from openmofi.errors import InputError
+from openmofi.progress import say
+from openmofi.training.building import RunPlan, build_data, build_module, plan_run
+from openmofi.training.callbacks import CheckpointWriter, LogMetrics, ProgressLog
+from openmofi.training.checkpoint import Checkpoints
+from openmofi.training.config import TrainConfig
+from openmofi.training.data import check_inputs, step_loader
+from openmofi.training.module import EmbeddingModule
+from openmofi.training.publish import publish_model
+from openmofi.training.shards import TrainingShards, open_shards
+from openmofi.versions import read_manifest
+
+_EXIT_TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
+_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+def train_model(
+    training_shards: str,
+    *,
+    config: Mapping[str, Any] | None = None,
+    name: str,
+    pipeline_run: str = "",
+) -> str:
+    """Train a backbone on training shards and publish it as a model.
+
+    The same shards and config are trained once: a second call finds the model by its recipe. A
+    run that was killed goes on at its last checkpoint; on a CPU it ends with the same bits as one
+    that was not. After SIGTERM it saves its state and exits with code 143.
+
+    Args:
+        training_shards: Manifest URI.
+        config: See `TrainConfig`.
+        name: What the run is called in MLflow and in the log.
+        pipeline_run: Parent run in MLflow; empty: the run stands alone.
+
+    Returns:
+        URI of a ``model`` manifest.
+
+    Raises:
+        InputError: The config or the data cannot be trained on; found before the first step.
+        LossNotFiniteError: With the step and the uids of its samples.
+    """
+    settings = parse_config(TrainConfig, config, where="train")
+    _refuse_ranks(settings)
+    manifest = read_manifest(training_shards, "training_shards")
+    plan = plan_run(settings, manifest, name)
+    finished = _finished(plan)
+    if finished:
+        say(f"train {name}: reused {finished}, trained before on the same shards and config")
+        return finished
+    with open_shards(manifest) as shards:
+        kinds = [objective.kind for objective in settings.objectives]
+        check_inputs(shards, batch_size=settings.batch_size, supervised="supervised" in kinds)
+        uri = _train(plan, shards, pipeline_run)
+    record = {"model": uri.removeprefix(f"{manifest.store.uri}/")}
+    manifest.store.put(plan.record_key, json.dumps(record).encode())
+    Checkpoints(manifest.store, plan.recipe).remove()
+    return uri
+
+
+def _finished(plan: RunPlan) -> str:
+    """URI of the model that the same recipe made before, or an empty string."""
+    store = plan.manifest.store
+    if not store.exists(plan.record_key):
+        return ""
+    key: str = json.loads(store.get(plan.record_key))["model"]
+    return f"{store.uri}/{key}" if store.exists(key) else ""
+
+
+def _refuse_ranks(settings: TrainConfig) -> None:
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    if ranks > 1:
+        kinds = ", ".join(objective.kind for objective in settings.objectives)
+        raise InputError(
+            f"train: WORLD_SIZE is {ranks}, and this release trains in one process (class rows "
+            f"are not sharded over ranks yet; objectives here: {kinds}); start it without torchrun"
+        )
+
+
+def _train(plan: RunPlan, shards: TrainingShards, pipeline_run: str) -> str:
+    """Run all steps inside a tracked run, and publish."""
+    from openmofi.tracking import tracked_run  # MLflow takes seconds to import
+
+    settings, dataset = plan.settings, plan.manifest.content["dataset"]
+    facts = _facts(plan, shards)
+    first_step = Checkpoints(plan.manifest.store, plan.recipe).latest()
+    say(
+        f"train {plan.name}: {facts['samples']} samples, {shards.classes} classes, "
+        f"{settings.max_steps} steps, {facts['epochs']:.1f} epochs"
+        + (f"; goes on after step {first_step}" if first_step else "")
+    )
+    tags = {
+        "openmofi.dataset": dataset,
+        "openmofi.training_shards": plan.manifest.digest,
+        "openmofi.recipe": plan.recipe,
+    }
+    params = {
+        **settings.model_dump(mode="json"),
+        **{name: facts[name] for name in ("samples", "classes", "epochs")},
+    }
+    run_name = f"train {plan.name}"
+    started = time.monotonic()
+    with tracked_run(run_name, pipeline_run=pipeline_run, tags=tags, params=params) as run:
+        run.log_dataset("training shards", digest=dataset, uri=plan.manifest.uri)
+        metrics: dict[str, float] = {}
+
+        def log(values: dict[str, float], step: int) -> None:
+            metrics.update(values)
+            run.log_metrics(values, step)
+
+        module = _fit(plan, shards, first_step, log)
+        run.log_metrics({"epochs": facts["epochs"]}, settings.max_steps)
+        run_facts = {
+            "name": plan.name,
+            "backbone": settings.backbone,
+            "dataset_uri": plan.manifest.content.get("dataset_uri", ""),
+            "mlflow_run_id": run.run_id,
+            "metrics": metrics,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        uri = publish_model(plan, shards, module, facts=facts, run_facts=run_facts)
+        run.set_tags({"openmofi.model": uri})
+    say(f"train {plan.name}: {uri}")
+    return uri
+
+
+def _facts(plan: RunPlan, shards: TrainingShards) -> dict[str, Any]:
+    """What the run is: the same for equal runs."""
+    settings, content = plan.settings, plan.manifest.content
+    samples = sum(shards.rows)
+    return {
+        "recipe": plan.recipe,
+        "config": settings.semantic(),
+        "training_shards": plan.manifest.digest,
+        "dataset": content["dataset"],
+        "samples": samples,
+        "classes": shards.classes,
+        "steps": settings.max_steps,
+        "epochs": settings.max_steps * settings.batch_size * settings.accumulate / samples,
+    }
+
+
+def _fit(
+    plan: RunPlan, shards: TrainingShards, first_step: int, log: LogMetrics
+) -> EmbeddingModule:
+    """Run the steps after ``first_step``."""
+    settings = plan.settings
+    module = build_module(plan, classes=shards.classes, first_step=first_step)
+    checkpoints = Checkpoints(plan.manifest.store, plan.recipe)
+    if first_step == settings.max_steps:  # stopped after its last step, before it was published
+        checkpoints.load(module, None)
+        return module.eval()
+    data = build_data(plan, shards, module)
+    loader = step_loader(data, range(first_step, settings.max_steps), workers=settings.workers)
+    callbacks = [
+        CheckpointWriter(checkpoints, every=settings.checkpoint_every, last=settings.max_steps),
+        ProgressLog(
+            f"train {plan.name}",
+            log,
+            max_steps=settings.max_steps,
+            samples_a_step=settings.batch_size * settings.accumulate,
+            samples=sum(shards.rows),
+            log_every=settings.log_every,
+        ),
+    ]
+    with _quiet_lightning():
+        try:
+            _trainer(settings, callbacks).fit(module, loader)
+        except SIGTERMException:
+            say(f"train {plan.name}: told to stop; saved after step {module.step}")
+            raise SystemExit(_EXIT_TERMINATED) from None
+        finally:
+            data.images.close()
+    if module.step != settings.max_steps:
+        raise RuntimeError(f"training stopped at step {module.step} of {settings.max_steps}")
+    return module.eval()
+
+
+def _trainer(settings: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Lightning for devices and precision; logging, progress and checkpoints are ours."""
+    return pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=_PRECISION[settings.precision],  # type: ignore[arg-type]
+        max_epochs=1,  # one pass of the loader, which ends at max_steps
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Hold back its remarks about devices and about worker processes, which are chosen here."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings(
+                "ignore", message=".*LeafSpec.*"
+            )  # torch 2.14 with Lightning 2.6
+            yield
+    finally:
+        logger.setLevel(level)
