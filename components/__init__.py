@@ -1,0 +1,1 @@
+"""KFP components: one thin wrapper a step, one folder a step."""

@@ -1,0 +1,3 @@
+from components.build_shards.component import build_shards
+
+__all__ = ["build_shards"]

@@ -1,0 +1,3 @@
+from components.check_data.component import check_data
+
+__all__ = ["check_data"]

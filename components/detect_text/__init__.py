@@ -1,0 +1,3 @@
+from components.detect_text.component import detect_text
+
+__all__ = ["detect_text"]

@@ -1,0 +1,3 @@
+from components.plan_shards.component import plan_shards
+
+__all__ = ["plan_shards"]

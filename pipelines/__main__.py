@@ -1,0 +1,132 @@
+"""``python -m pipelines …``: compile the graphs, run one on this machine, show what it made."""
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from openmofi.errors import InputError, OpenMofiError
+from pipelines.failures import StepCrashError
+
+NAMES = ("curate", "train", "full", "refresh")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0; 2 after one line about what the user can mend; 1 when a step crashed.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except OpenMofiError as error:
+        print(f"pipelines: {error}", file=sys.stderr)
+        return 2
+    except StepCrashError as error:
+        print(f"pipelines: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "pipelines: interrupted; run it again, what is done is not done twice", file=sys.stderr
+        )
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pipelines", description=__doc__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    compiling = commands.add_parser("compile", help="write one YAML file for each pipeline")
+    compiling.add_argument("--out", type=Path, default=Path("build/pipelines"))
+    compiling.set_defaults(run=_compile)
+
+    running = commands.add_parser("run", help="run a pipeline on this machine")
+    running.add_argument("name", choices=NAMES)
+    running.add_argument("--config", type=Path, required=True, help="YAML file")
+    running.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="overrides the file, such as assemble.min_score=0.3; may be repeated",
+    )
+    running.add_argument("--run-name", default="", help="default: the pipeline and the time")
+    running.add_argument("--out", type=Path, default=Path("build/runs"), help="logs and outputs")
+    running.add_argument("--dry-run", action="store_true", help="check the inputs, run nothing")
+    running.set_defaults(run=_run)
+
+    report = commands.add_parser("report", help="show what a run made")
+    report.add_argument("outputs", type=Path, help="outputs.json of a run, or its folder")
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _compile(arguments: argparse.Namespace) -> None:
+    from pipelines.compile import compile_all
+
+    for path in compile_all(arguments.out):
+        print(path)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from pipelines.config import load_config
+    from pipelines.preflight import check_inputs
+
+    name = arguments.name
+    config = load_config(name, arguments.config, arguments.settings)
+    run_name = arguments.run_name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    values = config.arguments(run_name)
+    todo = check_inputs(values)
+    if arguments.dry_run:
+        _show_plan(name, values, todo)
+        return
+    from pipelines.compile import PIPELINES
+    from pipelines.local import run_locally
+    from pipelines.report import describe_run
+
+    folder = arguments.out / run_name
+    print(f"pipelines: {run_name}, root {config.resolved_root()}, logs {folder}", file=sys.stderr)
+    outputs = run_locally(
+        PIPELINES[name], values, folder=folder, groups=int(values.get("groups", 1))
+    )
+    print(describe_run(outputs))
+    again = shlex.join(["python", "-m", "pipelines", "report", str(folder)])
+    print(f"This summary again: {again}")
+
+
+def _show_plan(name: str, values: dict[str, Any], todo: list[str]) -> None:
+    from pipelines.compile import PIPELINES
+    from pipelines.local import task_titles
+    from pipelines.placement import STEPS
+
+    print(f"{name} would run with")
+    for key, value in sorted(values.items()):
+        print(f"  {key}: {value if isinstance(value, str) else json.dumps(value)}")
+    print("steps, in no order, with their pools on a cluster")
+    for task, title in sorted(task_titles(PIPELINES[name].pipeline_spec).items()):
+        step = next((s for s in STEPS if task == s or task.startswith(f"{s}-")), "")
+        if step:
+            print(f"  {title}: {STEPS[step].pool.name}")
+    for line in todo:
+        print(line)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from pipelines.local import StepOutput
+    from pipelines.report import describe_run
+
+    path = arguments.outputs / "outputs.json" if arguments.outputs.is_dir() else arguments.outputs
+    if not path.is_file():
+        raise InputError(f"{path} is not there; a run writes it when it has succeeded")
+    print(describe_run([StepOutput(**item) for item in json.loads(path.read_text())]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

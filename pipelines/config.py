@@ -1,0 +1,210 @@
+"""Configuration of a pipeline: one YAML file, the rooms' sections beside what the graph reads.
+
+Keys are the pipeline's parameters. Relative paths are relative to the working directory.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from pydantic import Field
+
+from openmofi.config import Section, parse_config, read_yaml
+from openmofi.dataset.config import AssembleConfig, ShardsConfig
+from openmofi.dataset.gate import DataGateConfig
+from openmofi.entities.config import KnowledgeBaseConfig, LinkConfig
+from openmofi.errors import InputError
+from openmofi.evaluation.config import EvaluateConfig
+from openmofi.ingest.config import IngestConfig
+from openmofi.labeling.config import EmbedConfig, LabelConfig
+from openmofi.registry.config import RegisterConfig
+from openmofi.textregions.config import DetectConfig
+from openmofi.training.config import TrainConfig
+
+
+class PipelineConfig(Section):
+    """What every pipeline has."""
+
+    pipeline: ClassVar[str]
+    root: str = ""  # OPENMOFI_ROOT comes first; empty: ./openmofi-data
+
+    def arguments(self, run_name: str) -> dict[str, Any]:
+        """The pipeline's parameters, with only those options that the user has set."""
+        plain = self.model_dump(mode="json", exclude_unset=True)
+        return {**plain, "root": self.resolved_root()}
+
+    def problem(self) -> str:
+        """What is wrong across fields, or an empty string."""
+        return ""
+
+    def resolved_root(self) -> str:
+        """Where everything lies."""
+        given = os.environ.get("OPENMOFI_ROOT") or self.root or "openmofi-data"
+        return given if "://" in given else Path(given).absolute().as_uri()
+
+
+class CrawlConfig(PipelineConfig):
+    """What a curation reads."""
+
+    source: str = Field(min_length=1)
+    labeler: str = ""
+    labeler_pretrained: str = ""
+    wordnet: str = ""
+    knowledge_base_csv: str = ""
+    groups: int = Field(1, ge=1)
+    workers: int = Field(1, ge=1)
+    knowledge_base: KnowledgeBaseConfig = KnowledgeBaseConfig()
+    ingest: IngestConfig = IngestConfig()
+    link: LinkConfig = LinkConfig()
+    embed: EmbedConfig = EmbedConfig()
+    label: LabelConfig = LabelConfig()
+    detect: DetectConfig = DetectConfig()
+    assemble: AssembleConfig = AssembleConfig()
+    shards: ShardsConfig = ShardsConfig()
+
+    def problem(self) -> str:
+        """The knowledge base or the labeler, where one is missing."""
+        if not self.wordnet and not self.knowledge_base_csv:
+            return "no knowledge base: set 'wordnet', 'knowledge_base_csv' or both"
+        return self._labeler_problem()
+
+    def _labeler_problem(self) -> str:
+        return "" if self.labeler else "'labeler' is missing: the CLIP that labels"
+
+
+class ModelConfig(PipelineConfig):
+    """What training, evaluation and registration read."""
+
+    model_name: str = Field("openmofi", min_length=1)
+    evaluation_data: str = Field(min_length=1)
+    training: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    registration: RegisterConfig = RegisterConfig()
+
+
+class CurateConfig(CrawlConfig):
+    """`curate`."""
+
+    pipeline = "curate"
+
+
+class TrainPipelineConfig(ModelConfig):
+    """`train`."""
+
+    pipeline = "train"
+    training_shards: str = Field(min_length=1)
+    baseline: str = ""
+
+    def arguments(self, run_name: str) -> dict[str, Any]:
+        """The pipeline's parameters; a model lies where its training shards lie."""
+        found = {**super().arguments(run_name), "run_name": run_name}
+        del found["root"]
+        return {"model_name": self.model_name, **found}
+
+
+class RefreshConfig(CrawlConfig, ModelConfig):
+    """`refresh`."""
+
+    pipeline = "refresh"
+    parent: str = ""
+    baseline: str = ""
+    gate: DataGateConfig = DataGateConfig()
+
+    def arguments(self, run_name: str) -> dict[str, Any]:
+        """The pipeline's parameters; assembly keeps clear of the evaluation data."""
+        found = super().arguments(run_name)
+        found["assemble"] = _clear_of(self.evaluation_data, found.get("assemble", {}))
+        return {"model_name": self.model_name, **found, "run_name": run_name}
+
+
+class FullConfig(CrawlConfig, ModelConfig):
+    """`full`.
+
+    The labeler is trained where ``labeler_crawl`` is given. The baseline is a CLIP on the raw
+    pairs with the options of ``training``, and so for the same number of steps.
+    """
+
+    pipeline = "full"
+    labeler_crawl: str = ""
+    labeler_training: TrainConfig | None = None
+
+    def arguments(self, run_name: str) -> dict[str, Any]:
+        """The pipeline's parameters, with those that follow from others."""
+        found = super().arguments(run_name)
+        assemble = _clear_of(self.evaluation_data, found.get("assemble", {}))
+        if self.labeler_training is None:
+            found.pop("labeler_training", None)
+        clip = {**found.get("training", {}), "objectives": [{"kind": "clip"}]}
+        return {
+            "model_name": self.model_name,
+            "labeler_training": clip,
+            **found,
+            "run_name": run_name,
+            "train_the_labeler": bool(self.labeler_crawl),
+            "assemble": assemble,
+            "assemble_raw": _raw(assemble),
+            "baseline_training": clip,
+        }
+
+    def _labeler_problem(self) -> str:
+        if bool(self.labeler) == bool(self.labeler_crawl):
+            return "set 'labeler' (a CLIP to import) or 'labeler_crawl' (to train one), not both"
+        return ""
+
+
+CONFIGS: dict[str, type[PipelineConfig]] = {
+    config.pipeline: config
+    for config in (CurateConfig, TrainPipelineConfig, FullConfig, RefreshConfig)
+}
+
+
+def load_config(name: str, path: Path, settings: list[str]) -> Any:
+    """Read a pipeline's configuration.
+
+    Args:
+        name: The pipeline.
+        path: A YAML file.
+        settings: ``a.b=value``, laid over the file; values are YAML.
+
+    Raises:
+        InputError: One line that names the file and the key.
+    """
+    data = read_yaml(path)
+    for setting in settings:
+        _set(data, setting)
+    where = f"{path} with --set" if settings else str(path)
+    config = parse_config(CONFIGS[name], data, where=where)
+    problem = config.problem()
+    if problem:
+        raise InputError(f"{where}: {problem}")
+    return config
+
+
+def _set(data: dict[str, Any], setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    if not equals or not path:
+        raise InputError(f"--set {setting!r}: write KEY=VALUE, such as training.max_steps=100")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    *parents, last = path.split(".")
+    for part in parents:
+        inner = data.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {setting!r}: '{part}' holds no keys")
+        data = inner
+    data[last] = "" if value is None else value
+
+
+def _clear_of(evaluation_data: str, assemble: dict[str, Any]) -> dict[str, Any]:
+    """Assembly must drop what the model is measured on; the registry's gate asks for it."""
+    sets = [*assemble.get("evaluation_sets", [])]
+    return {**assemble, "evaluation_sets": sets + [evaluation_data] * (evaluation_data not in sets)}
+
+
+def _raw(assemble: dict[str, Any]) -> dict[str, Any]:
+    """All usable pairs: the same duplicates and evaluation sets, no rule about entities or text."""
+    kept = ("duplicates", "evaluation_sets", "evaluation_bits", "validation_share", "seed")
+    return {"require_entities": False, **{k: v for k, v in assemble.items() if k in kept}}

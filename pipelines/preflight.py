@@ -1,0 +1,58 @@
+"""Find what would fail before anything runs: each problem in one line that names it."""
+
+from pathlib import Path
+from typing import Any
+
+from openmofi.errors import InputError
+from openmofi.image_set import read_image_set
+from openmofi.ingest.run import describe_group, plan_groups
+from openmofi.storage import open_store
+from openmofi.versions import read_manifest
+
+# Which parameters name manifests, and of what kind.
+_MANIFESTS = {"training_shards": "training_shards", "baseline": "model", "parent": "dataset"}
+
+
+def check_inputs(arguments: dict[str, Any]) -> list[str]:
+    """Check what a pipeline's parameters name.
+
+    Args:
+        arguments: The parameters.
+
+    Returns:
+        What ingest has to do, one line a group of source shards.
+
+    Raises:
+        InputError: Something is missing or empty.
+        StorageError: The root can't be reached.
+    """
+    if "root" in arguments:
+        open_store(arguments["root"]).check()
+    for name, kind in _MANIFESTS.items():
+        if arguments.get(name):
+            read_manifest(arguments[name], kind)
+    for name in ("wordnet", "knowledge_base_csv", "labeler"):
+        _check_path(name, arguments.get(name, ""))
+    if arguments.get("evaluation_data"):
+        read_image_set(arguments["evaluation_data"])
+    return [
+        describe_group(group)
+        for name in ("labeler_crawl", "source")
+        if arguments.get(name)
+        for group in plan_groups(
+            arguments["root"],
+            source=arguments[name],
+            groups=arguments.get("groups", 1),
+            config=arguments.get("ingest"),
+        )
+    ]
+
+
+def _check_path(name: str, value: str) -> None:
+    """A labeler may be a name too: it counts as a path where it is written as one."""
+    if not value or "://" in value or value.startswith("hf-hub:"):
+        return
+    if name == "labeler" and not value.startswith((".", "/", "~")) and not Path(value).suffix:
+        return
+    if not Path(value).exists():
+        raise InputError(f"'{name}': {value} is not there")

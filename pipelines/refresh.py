@@ -1,0 +1,120 @@
+"""`refresh`: curate what is new, then train only if the data gate says so."""
+
+from kfp import dsl
+
+from components.assemble_dataset import assemble_dataset
+from components.build_knowledge_base import build_knowledge_base
+from components.check_data import check_data
+from components.import_model import import_model
+from pipelines.curate import Crawl, label_crawl
+from pipelines.full import train_on
+from pipelines.placement import CPU, GPU_INFERENCE, GPU_TRAINING, Placement, on_pools
+from pipelines.train import judge
+
+
+@dsl.pipeline(name="openmofi-refresh", description="Curate what is new; train if it is fit.")
+@on_pools(CPU, GPU_INFERENCE, GPU_TRAINING)
+def refresh(
+    place: Placement,
+    root: str,
+    source: str,
+    labeler: str,
+    evaluation_data: str,
+    model_name: str,
+    run_name: str,
+    parent: str = "",
+    baseline: str = "",
+    labeler_pretrained: str = "",
+    wordnet: str = "",
+    knowledge_base_csv: str = "",
+    groups: int = 1,
+    workers: int = 1,
+    knowledge_base: dict = {},
+    ingest: dict = {},
+    link: dict = {},
+    embed: dict = {},
+    label: dict = {},
+    detect: dict = {},
+    assemble: dict = {},
+    gate: dict = {},
+    shards: dict = {},
+    training: dict = {},
+    evaluate: dict = {},
+    registration: dict = {},
+):
+    """Curate what is new, then train only if the data gate says so.
+
+    Shards that an earlier run has finished are found by their recipe and not done again.
+
+    Args:
+        place: Puts each step on its pool; no parameter in KFP.
+        root: Where everything lies: file:///folder or s3://bucket/prefix.
+        source: The crawl, grown since the last run.
+        labeler: The CLIP that labels: open_clip name, hf-hub:org/name, or a folder.
+        evaluation_data: Folder of class folders with held-out images.
+        model_name: What the model is called, in MLflow's registry too.
+        run_name: Name of this run, the parent in MLflow.
+        parent: URI of the `dataset` manifest that the new version follows; empty for the first.
+        baseline: URI of the `model` manifest to compare with; empty for none.
+        labeler_pretrained: Tag of its weights, for an open_clip name.
+        wordnet: Folder with WordNet's data files; empty for none.
+        knowledge_base_csv: CSV of your own entities; empty for none.
+        groups: How many pods share the crawl.
+        workers: Processes of one pod.
+        knowledge_base: Section KnowledgeBaseConfig.
+        ingest: Section IngestConfig.
+        link: Section LinkConfig.
+        embed: Section EmbedConfig.
+        label: Section LabelConfig.
+        detect: Section DetectConfig.
+        assemble: Section AssembleConfig.
+        gate: Section DataGateConfig.
+        shards: Section ShardsConfig.
+        training: Section TrainConfig.
+        evaluate: Section EvaluateConfig.
+        registration: Section RegisterConfig.
+    """
+    sections = {
+        "ingest": ingest,
+        "link": link,
+        "embed": embed,
+        "label": label,
+        "detect": detect,
+        "shards": shards,
+    }
+    entities = place(
+        build_knowledge_base(
+            root=root, wordnet=wordnet, csv=knowledge_base_csv, config=knowledge_base
+        )
+    )
+    imported = place(import_model(root=root, source=labeler, pretrained=labeler_pretrained))
+    crawl = Crawl(
+        root,
+        source,
+        groups,
+        workers,
+        entities.outputs["Output"],
+        imported.outputs["Output"],
+        sections,
+    )
+    dataset = place(
+        assemble_dataset(
+            **label_crawl(place, crawl).collected(),
+            knowledge_base=entities.outputs["Output"],
+            config=assemble,
+            parent=parent,
+        )
+    )
+    decision = place(check_data(dataset=dataset.outputs["Output"], parent=parent, config=gate))
+    with dsl.If(decision.outputs["Output"] == True):  # noqa: E712
+        names = {"model_name": model_name, "run_name": run_name}
+        model = train_on(place, dataset, crawl, title="model", training=training, names=names)
+        judge(
+            place,
+            candidate=model,
+            baseline=baseline,
+            data=evaluation_data,
+            evaluate=evaluate,
+            registration=registration,
+            names=names,
+        )

@@ -1,0 +1,97 @@
+"""`curate` as a user runs it: the real graph, the real library, a crawl of a dozen pictures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from openmofi.shards import write_tar
+from openmofi.versions import read_manifest
+from pipelines.__main__ import main
+from support.models import write_model
+
+pytestmark = pytest.mark.slow
+
+NAMES = {"E1": "crane", "E2": "heron"}
+SHARDS, SAMPLES = 2, 6
+
+
+def jpeg(folder: Path, seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
+    path = folder / "one.jpg"
+    Image.fromarray(pixels).resize((64, 48), Image.Resampling.NEAREST).save(path, quality=90)
+    return path.read_bytes()
+
+
+def write_shard(folder: Path, number: int) -> None:
+    samples = []
+    for row in range(SAMPLES):
+        name = list(NAMES.values())[row % 2]
+        data = jpeg(folder.parent, number * 100 + row) if row else b"broken"
+        samples.append(
+            (f"{number:03}{row:03}", {"jpg": data, "txt": f"a {name} by the lake".encode()})
+        )
+    write_tar(folder / f"{number:05}.tar", samples)
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENMOFI_ROOT", raising=False)
+    Path("crawl").mkdir()
+    for number in range(SHARDS):
+        write_shard(Path("crawl"), number)
+    rows = "".join(f"{key},{name},,a bird,,\n" for key, name in NAMES.items())
+    Path("entities.csv").write_text(f"entity_id,name,aliases,description,prior,parents\n{rows}")
+    write_model(Path("labeler"))
+    config = {
+        "source": "crawl",
+        "knowledge_base_csv": "entities.csv",
+        "labeler": "./labeler",
+        "groups": 2,
+        "assemble": {"min_score": -1.0, "min_images_per_entity": 1},
+    }
+    Path("mine.yaml").write_text(yaml.safe_dump(config))
+
+
+def run(capfd, name, *options):
+    assert main(["run", "curate", "--config", "mine.yaml", "--run-name", name, *options]) == 0
+    outputs = json.loads(Path(f"build/runs/{name}/outputs.json").read_text())
+    return outputs, capfd.readouterr()
+
+
+def of_step(outputs, step):
+    return sorted(output["uri"] for output in outputs if output["step"] == step)
+
+
+def test_curate_counts_every_sample_and_does_nothing_twice(workplace, capfd):
+    outputs, shown = run(capfd, "first")
+    [uri] = of_step(outputs, "assemble-dataset")
+    dataset = read_manifest(uri, "dataset")
+    assert sum(dataset.content["counts"].values()) == SHARDS * SAMPLES
+    assert dataset.content["counts"]["corrupt_image"] == SHARDS
+    assert dataset.content["counts"]["kept"] > 0
+    assert len(of_step(outputs, "embed-images")) == 2
+    assert f"{SHARDS * SAMPLES}    ok {SHARDS * (SAMPLES - 1)}, skipped {SHARDS}" in shown.out
+    card = next(line for line in shown.out.splitlines() if line.startswith("data card"))
+    assert Path(card.split()[-1]).is_file()
+
+    again, shown = run(capfd, "again", "--set", "assemble.seed=1")
+    assert of_step(again, "detect-text") == of_step(outputs, "detect-text")
+    assert of_step(again, "assemble-dataset") != [uri]
+    for stage in ("samples", "mentions", "image_embeddings", "entity_scores", "text_regions"):
+        assert shown.err.count(f"{stage}: 1 shards, 1 reused, 0 to do") == SHARDS
+
+
+def test_a_tar_cut_in_half_ends_the_run_in_one_line(workplace, capfd):
+    path = Path("crawl/00001.tar")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    code = main(["run", "curate", "--config", "mine.yaml", "--run-name", "cut"])
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert code == 2
+    assert last.startswith("pipelines: ")
+    assert "00001" in last
+    assert not Path("build/runs/cut/outputs.json").exists()
