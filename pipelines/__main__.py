@@ -39,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pipelines", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="pipelines",
+        description="Compile the graphs, run one on this machine, show what it made.",
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     compiling = commands.add_parser("compile", help="write one YAML file for each pipeline")

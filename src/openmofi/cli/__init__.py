@@ -28,7 +28,7 @@ _ROOMS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(prog="openmofi", description=__doc__)
+    parser = argparse.ArgumentParser(prog="openmofi", description="Each step of OpenMOFI, by hand.")
     parser.add_argument("--version", action="version", version=f"openmofi {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for room in _ROOMS:
