@@ -49,6 +49,20 @@ class StepOutput:
     seconds: float
 
 
+def git_commit() -> str:
+    """The checkout's commit, with ``-dirty`` after it where files differ; empty outside of one.
+
+    In a pod the image knows it; here the code runs from the checkout.
+    """
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
 class Steps:
     """Starts the processes of one run, shows what they say, and remembers what they made.
 
@@ -63,6 +77,7 @@ class Steps:
         self._titles = titles
         self._loop_threads = loop_threads
         self._error_file = folder / "errors.jsonl"
+        self._commit = os.environ.get("OPENMOFI_GIT_COMMIT") or git_commit()
         self._lock = threading.RLock()  # a signal may come while it is held
         self._running: set[subprocess.Popen[str]] = set()
 
@@ -113,6 +128,7 @@ class Steps:
             "OPENMOFI_ERROR_FILE": str(self._error_file),
             "OPENMOFI_STEP": step,
             "OPENMOFI_STARTED_BY": str(os.getpid()),
+            "OPENMOFI_GIT_COMMIT": self._commit,
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         }
         if group and "OMP_NUM_THREADS" not in os.environ:

@@ -35,6 +35,7 @@ def publish(root: str, text: str, manifest: dsl.Output[dsl.Dataset], note: str =
     print(f"publishing {text}", file=sys.stderr)
     print("this goes to the log only")
     body = {"text": text, "note": note, "threads": os.environ.get("OMP_NUM_THREADS", "")}
+    body["commit"] = os.environ["OPENMOFI_GIT_COMMIT"]
     made = write_manifest(open_store(root), "toy", f"toy-{text}", body)
     manifest.metadata["uri"] = made.uri
     return made.uri
@@ -132,6 +133,14 @@ def test_steps_of_a_loop_share_the_cores(fanned_out):
     threads = {output.group: content_of(output)["threads"] for output in outputs}
     expected = str(max(1, (os.cpu_count() or 1) // 2))
     assert threads == {"0": expected, "1": expected, "2": expected, "": ""}
+
+
+def test_a_step_knows_the_commit_that_it_runs_from(fanned_out):
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
+    ).stdout.strip()
+    outputs, _, _ = fanned_out
+    assert {content_of(output)["commit"].removesuffix("-dirty") for output in outputs} == {head}
 
 
 def test_a_loop_reads_the_output_of_a_task_outside_it(fanned_out):
