@@ -7,13 +7,9 @@ a bad shard fails by name and leaves the others done. Fan-out beyond one machine
 
 import contextlib
 import json
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,27 +23,8 @@ from openmofi.records import SCHEMA_VERSION, from_parquet, to_parquet
 from openmofi.shards import TarReader
 from openmofi.storage import Store
 from openmofi.versions import ShardEntry, TableVersion, sum_counts, write_table_version
-
-
-@dataclass(frozen=True)
-class Work:
-    """One shard to process, before its recipe key is known.
-
-    Args:
-        shard: Its name, the same in every stage.
-        upstream: Recipe keys or fingerprints of what it is made from, in a fixed order.
-        tables: Store keys of the upstream tables, by kind.
-        tar_key: Store key of its pool tar; empty before ingest.
-        source: What ingest reads; any picklable value.
-        bytes: Size of the input, for the plan.
-    """
-
-    shard: str
-    upstream: tuple[str, ...]
-    tables: Mapping[str, str] = field(default_factory=dict)
-    tar_key: str = ""
-    source: Any = None
-    bytes: int = 0
+from openmofi.work import Work
+from openmofi.workers import run_here, run_in_processes
 
 
 @dataclass(frozen=True)
@@ -133,32 +110,6 @@ class Plan:
         return line if price_per_hour is None else f"{line}, {hours * price_per_hour:.2f} in cost"
 
 
-def align(versions: Mapping[str, TableVersion]) -> list[Work]:
-    """The work of a stage that reads the given upstream tables, shard by shard.
-
-    Raises:
-        InputError: The tables do not cover the same shards.
-    """
-    names = {kind: {e.shard: e for e in version.shards} for kind, version in versions.items()}
-    first_kind, first = next(iter(names.items()))
-    for kind, entries in names.items():
-        if entries.keys() != first.keys():
-            odd = sorted(entries.keys() ^ first.keys())[0]
-            raise InputError(
-                f"tables '{first_kind}' and '{kind}' differ: shard '{odd}' is in one only"
-            )
-    return [
-        Work(
-            shard=shard,
-            upstream=tuple(names[kind][shard].recipe_key for kind in names),
-            tables={kind: names[kind][shard].table_key for kind in names},
-            tar_key=next((names[k][shard].tar_key for k in names if names[k][shard].tar_key), ""),
-            bytes=sum(names[kind][shard].bytes for kind in names),
-        )
-        for shard in sorted(first)
-    ]
-
-
 def plan(stage: Stage, store: Store, work: Sequence[Work]) -> Plan:
     """Find which shards are done, by their recipe keys, without doing anything."""
     if not work:
@@ -197,7 +148,7 @@ def run_stage(stage: Stage, store: Store, work: Sequence[Work], *, workers: int 
     Args:
         stage: The stage.
         store: Where its inputs lie and its table goes.
-        work: All shards; see `align`.
+        work: All shards; see `openmofi.work.align`.
         workers: Processes; 1 runs in this one.
 
     Returns:
@@ -242,25 +193,19 @@ def _process_all(
     if not todo:
         return [], []
     inputs = [ShardInput(store, work, key) for work, key in todo]
-    runs = _in_processes if workers > 1 and len(inputs) > 1 else _in_this_process
+    job = _ShardJob(stage)
+    if workers > 1 and len(inputs) > 1:
+        results = run_in_processes(job, inputs, workers)
+    else:
+        results = run_here(job, _prefetched(inputs))
     entries, failures = [], []
-    results = runs(stage, inputs, workers)
-    for shard, outcome in bar(results, label=stage.name, total=len(inputs), unit="shard"):
+    for item, outcome in bar(results, label=stage.name, total=len(inputs), unit="shard"):
         if isinstance(outcome, ShardEntry):
             entries.append(outcome)
         else:
-            failures.append((shard, outcome))
-            say(f"{stage.name}: shard '{shard}' failed: {outcome}")
+            failures.append((item.shard, outcome))
+            say(f"{stage.name}: shard '{item.shard}' failed: {outcome}")
     return entries, failures
-
-
-Outcome = tuple[str, "ShardEntry | str"]
-
-
-def _in_this_process(stage: Stage, inputs: Sequence[ShardInput], _: int) -> Iterator[Outcome]:
-    stage.setup()
-    for item in _prefetched(inputs):
-        yield item.shard, _attempt(stage, item)
 
 
 def _prefetched(inputs: Sequence[ShardInput]) -> Iterator[ShardInput]:
@@ -286,59 +231,19 @@ def _prefetched(inputs: Sequence[ShardInput]) -> Iterator[ShardInput]:
                 yield item
 
 
-_worker_stage: "Stage | str"  # or the reason why its setup failed
+@dataclass(frozen=True)
+class _ShardJob:
+    """A stage as `openmofi.workers` runs it: one shard's entry is written where it was made."""
 
+    stage: Stage
 
-def _in_processes(stage: Stage, inputs: Sequence[ShardInput], workers: int) -> Iterator[Outcome]:
-    # Spawn, not fork: encoders and detectors start threads that a forked child would lack.
-    context = multiprocessing.get_context("spawn")
-    count = min(workers, len(inputs))
-    with ProcessPoolExecutor(count, context, _start_worker, (stage, os.getpid())) as pool:
-        futures = {pool.submit(_attempt_in_worker, item): item.shard for item in inputs}
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                yield futures[future], "a worker process was killed (out of memory?)"
+    def setup(self) -> None:
+        self.stage.setup()
 
-
-def _start_worker(stage: Stage, parent: int) -> None:
-    global _worker_stage
-    threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
-    try:
-        stage.setup()
-        _worker_stage = stage
-    except Exception as error:  # raised here it would only be "broken process pool" to the user
-        _worker_stage = _one_line(error)
-
-
-def exit_with_parent(parent: int) -> None:
-    """End this process when its parent is gone: after a SIGKILL nothing else would."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
-def _attempt_in_worker(item: ShardInput) -> "ShardEntry | str":
-    if isinstance(_worker_stage, str):
-        return f"the stage could not be set up: {_worker_stage}"
-    return _attempt(_worker_stage, item)
-
-
-def _attempt(stage: Stage, item: ShardInput) -> "ShardEntry | str":
-    """One shard's entry, or the reason why there is none."""
-    started = time.monotonic()
-    try:
-        output = stage.process(item)
-        return _write(stage, item, output, time.monotonic() - started)
-    except Exception as error:  # a bad shard must not take the others with it
-        return _one_line(error)
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OpenMofiError):
-        return str(error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    def run(self, item: ShardInput) -> ShardEntry:
+        started = time.monotonic()
+        output = self.stage.process(item)
+        return _write(self.stage, item, output, time.monotonic() - started)
 
 
 def _write(stage: Stage, item: ShardInput, output: StageOutput, seconds: float) -> ShardEntry:

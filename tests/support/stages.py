@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from openmofi.errors import ShardError
 from openmofi.records import Status, checked
-from openmofi.stage import ShardInput, StageOutput, Work, run_stage
+from openmofi.stage import ShardInput, StageOutput, run_stage
 from openmofi.storage import open_store
+from openmofi.work import Work
 
 MEASURES = pa.schema(
     [

@@ -19,9 +19,10 @@ from PIL import Image
 from openmofi import records
 from openmofi.images import decode_image, image_id, perceptual_hash, sample_uid
 from openmofi.shards import write_tar
-from openmofi.stage import ShardInput, StageOutput, Work, align, run_stage
+from openmofi.stage import ShardInput, StageOutput, run_stage
 from openmofi.storage import Store, open_store
 from openmofi.versions import read_table_version
+from openmofi.work import Work, align
 
 KINDS = ("mentions", "image_embeddings", "entity_scores", "text_regions")
 

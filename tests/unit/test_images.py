@@ -22,8 +22,9 @@ from openmofi.images import (
 )
 from openmofi.records import Status
 from openmofi.shards import write_tar
-from openmofi.stage import ShardInput, Work
+from openmofi.stage import ShardInput
 from openmofi.storage import open_store
+from openmofi.work import Work
 
 ORIENTATION = 0x0112
 

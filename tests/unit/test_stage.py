@@ -14,9 +14,10 @@ from openmofi.errors import InputError, ShardError
 from openmofi.keys import content_digest
 from openmofi.records import from_parquet
 from openmofi.shards import write_tar
-from openmofi.stage import Work, align, describe_counts, plan, run_stage
+from openmofi.stage import describe_counts, plan, run_stage
 from openmofi.storage import Store, open_store
 from openmofi.versions import TableVersion, read_table_version
+from openmofi.work import Work, align
 from support.stages import (
     AddUp,
     CountBytes,

@@ -19,7 +19,7 @@ from openmofi.dataset.config import AssembleConfig, TextRule
 from openmofi.dataset.inputs import PoolTables
 from openmofi.progress import bar
 from openmofi.records import Status
-from openmofi.stage import Work
+from openmofi.work import Work
 
 SCORE_BINS = np.linspace(-1, 1, 201)
 

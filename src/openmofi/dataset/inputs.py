@@ -11,9 +11,9 @@ from openmofi.errors import InputError
 from openmofi.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image, perceptual_hash
 from openmofi.records import from_parquet
-from openmofi.stage import Work, align
 from openmofi.storage import Store
 from openmofi.versions import TableVersion, read_table_versions
+from openmofi.work import Work, align
 
 ROW_ALIGNED = ("text_regions", "image_embeddings")
 _NEEDED_FOR_LABELS = ("mentions", "entity_scores")

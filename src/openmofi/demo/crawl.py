@@ -27,7 +27,7 @@ from openmofi.demo.samples import (
 from openmofi.errors import InputError
 from openmofi.progress import bar, say
 from openmofi.shards import write_tar
-from openmofi.stage import exit_with_parent
+from openmofi.workers import exit_with_parent
 
 DOMAINS: dict[str, Callable[[], Domain]] = {"flags": FlagDomain}
 

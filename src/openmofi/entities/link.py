@@ -17,8 +17,9 @@ from openmofi.entities.knowledge_base import (
 )
 from openmofi.entities.linker import EntityLinker, Links
 from openmofi.records import Status
-from openmofi.stage import ShardInput, StageOutput, align, run_stage
+from openmofi.stage import ShardInput, StageOutput, run_stage
 from openmofi.versions import read_manifest, read_table_version
+from openmofi.work import align
 
 STAGE_VERSION = 1
 NAME = "mentions"

@@ -9,9 +9,10 @@ from openmofi.ingest.sources import SourceShard, read_source
 from openmofi.ingest.stage import IngestPairs
 from openmofi.keys import hash_json
 from openmofi.progress import say
-from openmofi.stage import Work, plan, run_stage
+from openmofi.stage import plan, run_stage
 from openmofi.storage import Store, open_store
 from openmofi.versions import read_manifest, write_manifest
+from openmofi.work import Work
 
 _KIND = "source_plan"
 

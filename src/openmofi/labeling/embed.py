@@ -17,8 +17,9 @@ from openmofi.labeling.config import EmbedConfig
 from openmofi.labeling.decoding import prepared_samples
 from openmofi.models.encoder import load_encoder, resolve_device
 from openmofi.records import Status, checked, image_embeddings_schema
-from openmofi.stage import ShardInput, StageOutput, align, run_stage
+from openmofi.stage import ShardInput, StageOutput, run_stage
 from openmofi.versions import read_manifest, read_table_version
+from openmofi.work import align
 
 STAGE_VERSION = 1
 

@@ -29,9 +29,10 @@ from openmofi.labeling.texts import (
 )
 from openmofi.models.encoder import resolve_device
 from openmofi.records import ENTITY_SCORES, Status, checked
-from openmofi.stage import ShardInput, StageOutput, Work, align, plan, run_stage
+from openmofi.stage import ShardInput, StageOutput, plan, run_stage
 from openmofi.storage import Store
 from openmofi.versions import TableVersion, read_manifest, read_table_version
+from openmofi.work import Work, align
 
 STAGE_VERSION = 1
 

@@ -9,7 +9,7 @@ from PIL import Image
 from openmofi.config import parse_config
 from openmofi.images import decoded_samples
 from openmofi.records import TEXT_REGIONS, Status, from_rows
-from openmofi.stage import ShardInput, StageOutput, align, run_stage
+from openmofi.stage import ShardInput, StageOutput, run_stage
 from openmofi.textregions.config import DetectConfig
 from openmofi.textregions.detector import (
     Box,
@@ -19,6 +19,7 @@ from openmofi.textregions.detector import (
     polygon_area,
 )
 from openmofi.versions import read_table_version
+from openmofi.work import align
 
 STAGE_VERSION = 1
 

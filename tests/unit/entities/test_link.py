@@ -16,8 +16,9 @@ from openmofi.entities.terms import term_hashes
 from openmofi.errors import InputError
 from openmofi.keys import hash_json
 from openmofi.records import MENTIONS
-from openmofi.stage import ShardInput, align
+from openmofi.stage import ShardInput
 from openmofi.versions import TableVersion, read_table_version
+from openmofi.work import align
 from support.entities import GEORGIA, samples_uri, write_csv
 
 TEXTS: list[tuple[str, str | None, str]] = [

@@ -6,8 +6,9 @@ from PIL import Image
 
 from openmofi.labeling.decoding import prepared_samples
 from openmofi.records import Status
-from openmofi.stage import ShardInput, align
+from openmofi.stage import ShardInput
 from openmofi.versions import read_table_version
+from openmofi.work import align
 from support.labeling import quarters_png
 from support.tables import Pair, write_pool
 

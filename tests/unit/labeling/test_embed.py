@@ -13,8 +13,9 @@ from openmofi.labeling.embed import STAGE_VERSION, EmbedStage, embed_images, rea
 from openmofi.models.encoder import load_encoder
 from openmofi.models.importing import import_model
 from openmofi.records import image_embeddings_schema
-from openmofi.stage import ShardInput, align, run_stage
+from openmofi.stage import ShardInput, run_stage
 from openmofi.versions import read_manifest, read_table_version
+from openmofi.work import align
 from support.labeling import ToyEmbedStage, quarters_png, read_tables
 from support.models import noise, write_model
 from support.tables import Pair, noise_jpeg, write_pool

@@ -21,8 +21,9 @@ from openmofi.labeling.score import (
 from openmofi.labeling.texts import write_entity_texts
 from openmofi.models.encoder import load_encoder
 from openmofi.models.importing import import_model
-from openmofi.stage import align, run_stage
+from openmofi.stage import run_stage
 from openmofi.versions import read_manifest, read_table_version
+from openmofi.work import align
 from support.labeling import read_tables, remove_tars, write_csv
 from support.models import write_model
 from support.tables import Candidate, Pair, noise_jpeg, write_pool

@@ -1,0 +1,94 @@
+"""Run a job over items, here or in worker processes; a bad item never takes the others with it.
+
+Knows nothing of stages. Workers are spawned, set up once, and end with their parent.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol, TypeVar
+
+from openmofi.errors import OpenMofiError
+
+ItemT = TypeVar("ItemT")
+ItemT_contra = TypeVar("ItemT_contra", contravariant=True)
+ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class Job(Protocol[ItemT_contra, ResultT_co]):
+    """What is done to each item. It is pickled to worker processes before ``setup``."""
+
+    def setup(self) -> None:
+        """Load what is loaded once a worker."""
+
+    def run(self, item: ItemT_contra, /) -> ResultT_co:
+        """One item's result."""
+
+
+def run_here(
+    job: Job[ItemT, ResultT], items: Iterable[ItemT]
+) -> Iterator[tuple[ItemT, ResultT | str]]:
+    """Each item with its result, or with the reason in one line why it has none."""
+    job.setup()
+    for item in items:
+        yield item, _attempt(job, item)
+
+
+def run_in_processes(
+    job: Job[ItemT, ResultT], items: Sequence[ItemT], workers: int
+) -> Iterator[tuple[ItemT, ResultT | str]]:
+    """As `run_here`, in up to ``workers`` processes, in the order in which items end."""
+    # Spawn, not fork: encoders and detectors start threads that a forked child would lack.
+    context = multiprocessing.get_context("spawn")
+    count = min(workers, len(items))
+    with ProcessPoolExecutor(count, context, _start_worker, (job, os.getpid())) as pool:
+        futures = {pool.submit(_attempt_in_worker, item): item for item in items}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                yield futures[future], "a worker process was killed (out of memory?)"
+
+
+def exit_with_parent(parent: int) -> None:
+    """End this process when its parent is gone: after a SIGKILL nothing else would."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+_worker_job: Any  # the job, or the reason why its setup failed
+
+
+def _start_worker(job: Job[Any, Any], parent: int) -> None:
+    global _worker_job
+    threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
+    try:
+        job.setup()
+        _worker_job = job
+    except Exception as error:  # raised here it would only be "broken process pool" to the user
+        _worker_job = _one_line(error)
+
+
+def _attempt_in_worker(item: Any) -> Any:
+    if isinstance(_worker_job, str):
+        return f"the stage could not be set up: {_worker_job}"
+    return _attempt(_worker_job, item)
+
+
+def _attempt(job: Job[ItemT, ResultT], item: ItemT) -> ResultT | str:
+    try:
+        return job.run(item)
+    except Exception as error:  # a bad item must not take the others with it
+        return _one_line(error)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OpenMofiError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
