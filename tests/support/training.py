@@ -31,7 +31,7 @@ SMALL_BACKBONE = {
     "custom_text": True,
     "vision_cfg": {
         "image_size": 32,
-        "timm_model_name": "lcnet_035",
+        "timm_model_name": "test_resnet",
         "timm_model_pretrained": False,
         "timm_pool": "avg",
         "timm_proj": "",

@@ -32,8 +32,7 @@ def publish_model(
 ) -> str:
     """Write the folder to ``models/<digest>``, then its manifest; return the manifest's URI.
 
-    The digest covers weights, class rows, vocabulary and ``facts``, so a run that was interrupted
-    and resumed has the digest of one that was not.
+    The digest covers weights, class rows, vocabulary and ``facts``: resumed runs have the same.
 
     Args:
         plan: Of the run.
@@ -52,10 +51,9 @@ def publish_model(
         body = json.dumps({**facts, **run_facts}, indent=1, sort_keys=True)
         (folder / TRAINING_FILE).write_text(body + "\n", encoding="utf-8")
         files = {path.name: hash_file(path) for path in sorted(folder.iterdir())}
-        prefix = f"models/{digest}"
-        put_folder(store, prefix, folder)
+        put_folder(store, f"models/{digest}", folder)
     content = {
-        "prefix": prefix,
+        "prefix": f"models/{digest}",
         "files": files,
         "origin": {"kind": "trained", **facts, **run_facts},
         "dim": int(plan.model_config["embed_dim"]),

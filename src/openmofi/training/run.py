@@ -59,18 +59,23 @@ def train_model(
     _refuse_ranks(settings)
     manifest = read_manifest(training_shards, "training_shards")
     plan = plan_run(settings, manifest, name)
-    finished = _finished(plan)
-    if finished:
+    if finished := _finished(plan):
         say(f"train {name}: reused {finished}, trained before on the same shards and config")
         return finished
     with open_shards(manifest) as shards:
-        kinds = [objective.kind for objective in settings.objectives]
-        check_inputs(shards, batch_size=settings.batch_size, supervised="supervised" in kinds)
+        supervised = any(objective.kind == "supervised" for objective in settings.objectives)
+        check_inputs(shards, batch_size=settings.batch_size, supervised=supervised)
         uri = _train(plan, shards, pipeline_run)
-    record = {"model": uri.removeprefix(f"{manifest.store.uri}/")}
-    manifest.store.put(plan.record_key, json.dumps(record).encode())
-    Checkpoints(manifest.store, plan.recipe).remove()
+    _finish(plan, uri)
     return uri
+
+
+def _finish(plan: RunPlan, uri: str) -> None:
+    """Record the model under its recipe; only then are the checkpoints of no use."""
+    store = plan.manifest.store
+    record = {"model": uri.removeprefix(f"{store.uri}/")}
+    store.put(plan.record_key, json.dumps(record).encode())
+    Checkpoints(store, plan.recipe).remove()
 
 
 def _finished(plan: RunPlan) -> str:
@@ -104,17 +109,8 @@ def _train(plan: RunPlan, shards: TrainingShards, pipeline_run: str) -> str:
         f"{settings.max_steps} steps, {facts['epochs']:.1f} epochs"
         + (f"; goes on after step {first_step}" if first_step else "")
     )
-    tags = {
-        "openmofi.dataset": dataset,
-        "openmofi.training_shards": plan.manifest.digest,
-        "openmofi.recipe": plan.recipe,
-    }
-    params = {
-        **settings.model_dump(mode="json"),
-        **{name: facts[name] for name in ("samples", "classes", "epochs")},
-    }
-    run_name = f"train {plan.name}"
     started = time.monotonic()
+    run_name, (tags, params) = f"train {plan.name}", _description(plan, facts)
     with tracked_run(run_name, pipeline_run=pipeline_run, tags=tags, params=params) as run:
         run.log_dataset("training shards", digest=dataset, uri=plan.manifest.uri)
         metrics: dict[str, float] = {}
@@ -137,6 +133,17 @@ def _train(plan: RunPlan, shards: TrainingShards, pipeline_run: str) -> str:
         run.set_tags({"openmofi.model": uri})
     say(f"train {plan.name}: {uri}")
     return uri
+
+
+def _description(plan: RunPlan, facts: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Tags and params of the run in MLflow."""
+    tags = {
+        "openmofi.dataset": facts["dataset"],
+        "openmofi.training_shards": plan.manifest.digest,
+        "openmofi.recipe": plan.recipe,
+    }
+    sizes = {name: facts[name] for name in ("samples", "classes", "epochs")}
+    return tags, {**plan.settings.model_dump(mode="json"), **sizes}
 
 
 def _facts(plan: RunPlan, shards: TrainingShards) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def test_bad_input_is_told_before_the_first_step(changes, message, backbone, sha
     store = open_store(shards.partition("/manifests/")[0])
     before = [info.key for info in store.list()]
     with pytest.raises(InputError, match=message) as caught:
-        train_model(shards, config=config(backbone, **changes), name="bad")
+        train_model(shards, config={**config(backbone), **changes}, name="bad")
     assert "\n" not in str(caught.value)
     assert [info.key for info in store.list()] == before
 
