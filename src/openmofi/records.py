@@ -7,6 +7,7 @@ Tables are Parquet, one file per shard and stage. Row-aligned tables have row ``
 
 import io
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -154,7 +155,16 @@ def to_parquet(table: pa.Table) -> bytes:
 
 def from_parquet(data: bytes) -> pa.Table:
     """The table of a Parquet file's bytes."""
-    # Not pq.read_table: given bytes or a Python file it leaves a thread behind that, met by the
-    # interpreter's end, aborts the process (134), in one short process of three here.
-    # https://github.com/apache/arrow/issues/33975
-    return pq.ParquetFile(pa.BufferReader(data)).read()
+    return _read(pa.BufferReader(data))
+
+
+def read_parquet(path: Path, *, memory_map: bool = False) -> pa.Table:
+    """The table of a local Parquet file."""
+    return _read(path, memory_map=memory_map)
+
+
+def _read(source: Any, **options: Any) -> pa.Table:
+    # Not pq.read_table, and no threads: it leaves one behind that, met by the interpreter's end,
+    # aborts the process (134), in one short process of three here; with threads in the pool alone
+    # still in one of some hundred. https://github.com/apache/arrow/issues/33975
+    return pq.ParquetFile(source, **options).read(use_threads=False)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openmofi.entities.matcher import AliasMatcher
 from openmofi.entities.sources import local_path
 from openmofi.entities.text import Ints, surface_key
 from openmofi.entities.vectors import EntityVectors, load_vectors
 from openmofi.errors import InputError
+from openmofi.records import read_parquet
 from openmofi.storage import local_folder
 from openmofi.versions import read_manifest
 
@@ -48,7 +48,7 @@ class KnowledgeBase:
         """entity_id, name, description, popularity; sorted by entity_id."""
         path = self.folder / "entities.parquet"
         try:
-            return pq.read_table(path, memory_map=True).combine_chunks()
+            return read_parquet(path, memory_map=True).combine_chunks()
         except (OSError, pa.ArrowInvalid) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} is missing or cut short ({reason}); build it again") from None

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openmofi.errors import InputError
 from openmofi.ingest.config import IngestConfig
+from openmofi.records import read_parquet
 
 TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -85,7 +85,7 @@ def _open(path: Path, name: str) -> tuple[list[str], list[dict[str, Any]]]:
     try:
         match path.suffix.lower():
             case ".parquet":
-                table = pq.read_table(path)
+                table = read_parquet(path)
                 return table.column_names, table.to_pylist()
             case ".jsonl":
                 rows = list(_json_lines(path, name))

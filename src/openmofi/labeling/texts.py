@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from openmofi.keys import hash_bytes, hash_json
 from openmofi.models.encoder import load_encoder
 from openmofi.progress import bar, say
-from openmofi.records import from_parquet
+from openmofi.records import from_parquet, read_parquet
 from openmofi.storage import Store
 
 Halves = npt.NDArray[np.float16]
@@ -148,6 +148,6 @@ def write_entity_texts(folder: Path, ids: Sequence[str], vectors: Halves) -> Non
 
 def read_entity_texts(folder: Path) -> EntityTexts:
     """Map the vectors of a folder written by `write_entity_texts`."""
-    ids = pq.read_table(folder / _IDS).column("entity_id").combine_chunks()
+    ids = read_parquet(folder / _IDS).column("entity_id").combine_chunks()
     vectors = np.load(folder / _VECTORS, mmap_mode="r")
     return EntityTexts(ids, vectors)
