@@ -185,17 +185,23 @@ def _set(data: dict[str, Any], setting: str) -> None:
     path, equals, text = setting.partition("=")
     if not equals or not path:
         raise InputError(f"--set {setting!r}: write KEY=VALUE, such as training.max_steps=100")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
     *parents, last = path.split(".")
     for part in parents:
         inner = data.setdefault(part, {})
         if not isinstance(inner, dict):
             raise InputError(f"--set {setting!r}: '{part}' holds no keys")
         data = inner
-    data[last] = "" if value is None else value
+    data[last] = _value(text)
+
+
+def _value(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if isinstance(value, dict) and value and all(inner is None for inner in value.values()):
+        return text  # "{name}" is a template, though YAML reads it as keys without values
+    return "" if value is None else value
 
 
 def _clear_of(evaluation_data: str, assemble: dict[str, Any]) -> dict[str, Any]:

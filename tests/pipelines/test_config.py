@@ -92,6 +92,12 @@ def test_an_empty_setting_is_an_empty_text(load):
     assert load("curate", "labeler_pretrained=", labeler_pretrained="x").labeler_pretrained == ""
 
 
+def test_a_template_is_set_as_it_is_written(load):
+    config = load("curate", "label.name_template={name}", "label.template={name}, {description}")
+    assert config.label.name_template == "{name}"
+    assert config.label.template == "{name}, {description}"
+
+
 @pytest.mark.parametrize(
     ("settings", "changes", "message"),
     [

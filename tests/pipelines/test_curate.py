@@ -3,58 +3,22 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import yaml
-from PIL import Image
 
-from openmofi.shards import write_tar
 from openmofi.versions import read_manifest
 from pipelines.__main__ import main
-from support.models import write_model
+from support.toy_crawl import write_workplace
 
 pytestmark = pytest.mark.slow
 
-NAMES = {"E1": "crane", "E2": "heron"}
 SHARDS, SAMPLES = 2, 6
-
-
-def jpeg(folder: Path, seed: int) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
-    path = folder / "one.jpg"
-    Image.fromarray(pixels).resize((64, 48), Image.Resampling.NEAREST).save(path, quality=90)
-    return path.read_bytes()
-
-
-def write_shard(folder: Path, number: int) -> None:
-    samples = []
-    for row in range(SAMPLES):
-        name = list(NAMES.values())[row % 2]
-        data = jpeg(folder.parent, number * 100 + row) if row else b"broken"
-        samples.append(
-            (f"{number:03}{row:03}", {"jpg": data, "txt": f"a {name} by the lake".encode()})
-        )
-    write_tar(folder / f"{number:05}.tar", samples)
 
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENMOFI_ROOT", raising=False)
-    Path("crawl").mkdir()
-    for number in range(SHARDS):
-        write_shard(Path("crawl"), number)
-    rows = "".join(f"{key},{name},,a bird,,\n" for key, name in NAMES.items())
-    Path("entities.csv").write_text(f"entity_id,name,aliases,description,prior,parents\n{rows}")
-    write_model(Path("labeler"))
-    config = {
-        "source": "crawl",
-        "knowledge_base_csv": "entities.csv",
-        "labeler": "./labeler",
-        "groups": 2,
-        "assemble": {"min_score": -1.0, "min_images_per_entity": 1},
-    }
-    Path("mine.yaml").write_text(yaml.safe_dump(config))
+    write_workplace(tmp_path, shards=SHARDS, samples=SAMPLES)
 
 
 def run(capfd, name, *options):

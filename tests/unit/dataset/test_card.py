@@ -61,6 +61,17 @@ def test_the_page_stands_alone_and_is_escaped(made: Manifest) -> None:
         assert source is None or source.startswith("data:image/jpeg;base64,")
 
 
+def test_a_narrow_screen_gets_the_whole_page(made: Manifest) -> None:
+    page = Page(made.store.get(made.content["card"]).decode())
+    assert ("meta", {"name": "viewport", "content": "width=device-width"}) in page.seen
+    for before, (tag, attributes) in zip(page.seen, page.seen[1:], strict=False):
+        if tag == "table":
+            assert before == ("div", {"class": "wide"})  # which scrolls
+        if tag == "svg":
+            assert attributes["viewbox"]  # without it, a narrower drawing is cut, not scaled
+    assert {"table", "svg"} <= {tag for tag, _ in page.seen}
+
+
 def test_the_page_says_where_the_samples_went(made: Manifest) -> None:
     words = Page(made.store.get(made.content["card"]).decode()).words
     assert "29 of 32 image/alt-text pairs" in "".join(words)
