@@ -20,14 +20,17 @@ def bar(
 ) -> Iterable[ItemT]:
     """Iterate with a progress bar that shows rate and time left.
 
-    In logs, where nobody sees a bar move, it prints at most every thirty seconds.
+    In logs, where nobody sees a bar move, it prints at most every thirty seconds, and nothing
+    before the first thirty are over.
     """
+    watched = sys.stderr.isatty()
     return tqdm(
         items,
         desc=label,
         total=total,
         unit=unit,
-        mininterval=0.5 if sys.stderr.isatty() else 30,
+        mininterval=0.5 if watched else 30,
+        delay=0 if watched else 30,
         file=sys.stderr,
         leave=False,
     )

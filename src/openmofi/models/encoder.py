@@ -70,8 +70,13 @@ class ClipEncoder:
         """Unit vectors ``float32[N, dim]`` of texts, in batches."""
         parts = [np.zeros((0, self.dim), np.float32)]
         for start in range(0, len(texts), batch_size):
-            tokens = self._tokenizer(list(texts[start : start + batch_size]))
-            parts.append(_to_numpy(self._model.encode_text(tokens.to(self.device), normalize=True)))
+            batch = list(texts[start : start + batch_size])
+            # Always a full batch: small ones take other matrix kernels, which round otherwise,
+            # and a text's vector must not depend on the texts that it is encoded with.
+            filled = batch + batch[:1] * (batch_size - len(batch))
+            tokens = self._tokenizer(filled).to(self.device)
+            vectors = _to_numpy(self._model.encode_text(tokens, normalize=True))
+            parts.append(vectors[: len(batch)])
         return np.concatenate(parts)
 
 

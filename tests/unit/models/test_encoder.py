@@ -44,6 +44,14 @@ def test_texts_in_batches_equal_texts_at_once(tiny):
     np.testing.assert_allclose(batched, tiny.encode_texts(texts), atol=1e-5)
 
 
+def test_a_text_has_the_same_bits_whatever_is_encoded_with_it(tiny):
+    """Texts are stored one by one and met again in other company, after a kill for example."""
+    texts = [f"flag number {i}" for i in range(8)]
+    together = tiny.encode_texts(texts)
+    for number in range(1, 8):
+        np.testing.assert_array_equal(tiny.encode_texts(texts[:number]), together[:number])
+
+
 def test_nothing_gives_no_rows(tiny):
     assert tiny.encode_pixels([]).shape == (0, 128)
     assert tiny.encode_texts([]).shape == (0, 128)
