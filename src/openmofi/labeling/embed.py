@@ -116,7 +116,11 @@ class EmbedStage:
 
         found: dict[int, npt.NDArray[np.float16]] = {}
         for batch in _batches(usable(), self.options.batch_size):
-            vectors = self.encoder.encode_images(torch.stack([image for _, image in batch]))
+            # Always a full batch: small ones take kernels that round by the number of threads,
+            # and so of workers.
+            images = [image for _, image in batch]
+            images += images[:1] * (self.options.batch_size - len(batch))
+            vectors = self.encoder.encode_images(torch.stack(images))[: len(batch)]
             found.update(zip((row for row, _ in batch), vectors.astype(np.float16), strict=True))
         for row, vector in list(found.items()):
             if not np.isfinite(vector).all():  # an overflow in the encoder

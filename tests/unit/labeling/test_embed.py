@@ -3,6 +3,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from openmofi.cli import main
 from openmofi.errors import InputError
@@ -62,6 +63,23 @@ def test_another_batch_size_finds_the_work_done(pool, model, embedded, capsys):
     again = embed_images(pool.samples[0], model, config={"batch_size": 3.0, "decode_threads": 1})
     assert again == embedded
     assert "2 shards, 2 reused, 0 to do" in capsys.readouterr().err
+
+
+def test_vectors_have_the_same_bits_with_any_number_of_threads(tmp_path):
+    """Workers share the cores, so their number changes the threads of each."""
+    pool = write_pool(tmp_path, {"a": [Pair(noise_jpeg(n), f"picture {n}") for n in range(3)]})
+    model = import_model(pool.root, source=str(write_model(tmp_path / "m", config="tiny")))
+    store, version = read_table_version(pool.samples[0], "samples")
+    (work,) = align({"samples": version})
+    before, tables = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            stage = EmbedStage(model, "digest", EmbedConfig(batch_size=32), threads=threads)
+            stage.setup()
+            tables.append(stage.process(ShardInput(store, work, "")).table)
+    finally:
+        torch.set_num_threads(before)
+    assert tables[0].equals(tables[1])
 
 
 def test_another_model_is_other_work(pool, embedded, tmp_path, capsys):
