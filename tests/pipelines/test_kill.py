@@ -1,5 +1,6 @@
 """`curate` under SIGKILL: whatever moment it hits, the next run ends where no kill would have."""
 
+import contextlib
 import json
 import os
 import signal
@@ -69,7 +70,8 @@ def kill_in_one_of(stages: set[str], run: subprocess.Popen[bytes], root: Path) -
         for stage in sorted(stages):
             if any(path.is_file() for path in (root / PLACES[stage]).rglob("*")):
                 for member in family(run.pid):
-                    os.kill(member, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # it has just ended
+                        os.kill(member, signal.SIGKILL)
                 run.wait()
                 return stage
         assert run.poll() is None, f"the run ended before it wrote to one of {stages}"
