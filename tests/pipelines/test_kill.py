@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from openmofi.keys import content_digest, hash_bytes
+from openmofi.records import from_parquet
+from openmofi.storage import open_store
 from support.toy_crawl import write_workplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -50,6 +53,23 @@ def made(folder: Path, name: str) -> list[tuple[str, str, str]]:
     return sorted((o["step"], o["group"], Path(o["uri"]).stem) for o in outputs)
 
 
+def contents(root: Path) -> dict[str, str]:
+    """What every object of a root holds: tables by their rows, all else by its bytes.
+
+    The name of a data set or of training shards tells their recipe, not what is in them.
+    """
+    store = open_store(root.as_uri())
+    found = {}
+    for key in [info.key for info in store.list()]:
+        if key.startswith("tables/") and key.endswith(".json"):
+            found[key] = "an entry, which holds how long its shard took"
+        elif key.endswith(".parquet"):
+            found[key] = content_digest(from_parquet(store.get(key)))
+        else:
+            found[key] = hash_bytes(store.get(key).replace(store.uri.encode(), b""))
+    return found
+
+
 def family(process: int) -> list[int]:
     """A process and all that descend from it."""
     parents = {}
@@ -80,7 +100,7 @@ def kill_in_one_of(stages: set[str], run: subprocess.Popen[bytes], root: Path) -
 
 def test_runs_that_are_killed_in_each_stage_end_like_an_undisturbed_one(tmp_path):
     write_workplace(tmp_path, shards=4, samples=12)
-    assert start(tmp_path, "undisturbed", "undisturbed").wait() == 0
+    undisturbed = start(tmp_path, "undisturbed", "undisturbed")  # beside the others
     untouched = set(PLACES)
     while untouched:
         name = f"killed-{len(untouched)}"
@@ -88,5 +108,8 @@ def test_runs_that_are_killed_in_each_stage_end_like_an_undisturbed_one(tmp_path
         untouched.remove(kill_in_one_of(untouched, run, tmp_path / "killed"))
         assert not (tmp_path / f"build/runs/{name}/outputs.json").exists()
     assert start(tmp_path, "killed", "final").wait() == 0
+    assert undisturbed.wait() == 0
     assert made(tmp_path, "final") == made(tmp_path, "undisturbed")
-    assert "image_embeddings: 4 shards, 4 reused, 0 to do" in (tmp_path / "final.log").read_text()
+    assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
+    log = (tmp_path / "final.log").read_text()
+    assert log.count(": 4 shards, 4 reused, 0 to do") == 5
