@@ -85,3 +85,17 @@ def test_no_module_reads_parquet_bytes_past_records() -> None:
         and any(word in ast.unparse(node) for word in ("BytesIO", "BufferReader", "py_buffer"))
     ]
     assert guilty == []
+
+
+def test_steps_that_may_find_all_work_done_load_no_encoder_library() -> None:
+    """A re-run pays seconds for each of them otherwise."""
+    steps = ["models.importing", "labeling.embed", "labeling.score", "textregions.detect"]
+    lines = [*(f"import openmofi.{step}" for step in steps), "import sys"]
+    probe = "print(sorted({'torch', 'open_clip', 'onnxruntime', 'cv2'} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([*lines, probe])],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

@@ -4,22 +4,24 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
 from PIL import Image
 
 from openmofi.config import parse_config
 from openmofi.labeling.config import EmbedConfig
 from openmofi.labeling.decoding import prepared_samples
-from openmofi.models.encoder import load_encoder, resolve_device
+from openmofi.models.device import check_device
 from openmofi.records import Status, checked, image_embeddings_schema
 from openmofi.stage import ShardInput, StageOutput, run_stage
 from openmofi.versions import read_manifest, read_table_version
 from openmofi.work import align
+
+if TYPE_CHECKING:
+    import torch
 
 STAGE_VERSION = 1
 
@@ -31,10 +33,10 @@ class ImageEncoder(Protocol):
     def dim(self) -> int:
         """Width of an embedding."""
 
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
+    def preprocess(self, image: Image.Image) -> "torch.Tensor":
         """``float32[3, H, W]`` of a decoded image."""
 
-    def encode_images(self, images: torch.Tensor) -> npt.NDArray[np.float32]:
+    def encode_images(self, images: "torch.Tensor") -> npt.NDArray[np.float32]:
         """Unit vectors ``[B, dim]``."""
 
 
@@ -53,7 +55,7 @@ def embed_images(
         URI of the ``image_embeddings`` manifest.
     """
     options = parse_config(EmbedConfig, config, where="embed")
-    resolve_device(options.device)
+    check_device(options.device)
     store, version = read_table_version(samples, "samples")
     stage = EmbedStage(
         model=model,
@@ -93,15 +95,22 @@ class EmbedStage:
 
     def setup(self) -> None:
         """Load the encoder."""
+        # Here, not above: seconds of imports, which a run that finds all shards done does not need.
+        import torch
+
+        from openmofi.models.encoder import load_encoder
+
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         self.encoder: ImageEncoder = load_encoder(self.model, device=self.options.device)
 
     def process(self, shard: ShardInput) -> StageOutput:
         """Decode ahead, encode in batches, one row a sample."""
+        import torch
+
         statuses: list[Status] = []
 
-        def usable() -> Iterator[tuple[int, torch.Tensor]]:
+        def usable() -> "Iterator[tuple[int, torch.Tensor]]":
             size = self.options.batch_size
             prepared = prepared_samples(
                 shard,
@@ -160,8 +169,8 @@ def read_embeddings(
 
 
 def _batches(
-    items: Iterable[tuple[int, torch.Tensor]], size: int
-) -> Iterator[list[tuple[int, torch.Tensor]]]:
+    items: "Iterable[tuple[int, torch.Tensor]]", size: int
+) -> "Iterator[list[tuple[int, torch.Tensor]]]":
     batch: list[tuple[int, torch.Tensor]] = []
     for item in items:
         batch.append(item)

@@ -27,7 +27,7 @@ from openmofi.labeling.texts import (
     read_entity_texts,
     write_entity_texts,
 )
-from openmofi.models.encoder import resolve_device
+from openmofi.models.device import check_device
 from openmofi.records import ENTITY_SCORES, Status, checked
 from openmofi.stage import ShardInput, StageOutput, plan, run_stage
 from openmofi.storage import Store
@@ -65,7 +65,7 @@ def label_images(
         InputError: A table was made with another model or knowledge base.
     """
     options = parse_config(LabelConfig, config, where="label")
-    resolve_device(options.device)
+    check_device(options.device)
     store, images = read_table_version(image_embeddings, "image_embeddings")
     _, linked = read_table_version(mentions, "mentions")
     digests = {

@@ -6,7 +6,6 @@ to the same words, encodes nothing. A part is named by the texts in it and never
 at once write parts of their own, and a text that stands in two is read from the first by name.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from openmofi.keys import hash_bytes, hash_json
-from openmofi.models.encoder import load_encoder
 from openmofi.progress import bar, say
-from openmofi.records import from_parquet, read_parquet
+from openmofi.records import from_parquet, read_parquet, to_parquet
 from openmofi.storage import Store
 
 Halves = npt.NDArray[np.float16]
@@ -55,6 +53,8 @@ class TextModel:
 
     def load(self) -> TextEncoder:
         """The encoder."""
+        from openmofi.models.encoder import load_encoder
+
         return load_encoder(self.uri, device=self.device)
 
 
@@ -100,9 +100,7 @@ def _write_part(store: Store, digest: str, part: dict[str, Halves]) -> None:
     matrix = np.stack(list(part.values()))
     column = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
     table = pa.table({"text": pa.array(list(part), pa.string()), "embedding": column})
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    store.put(f"{_folder(digest)}/{hash_json(list(part))}.parquet", sink.getvalue())
+    store.put(f"{_folder(digest)}/{hash_json(list(part))}.parquet", to_parquet(table))
 
 
 def _known_vectors(store: Store, digest: str, wanted: set[str]) -> dict[str, Halves]:

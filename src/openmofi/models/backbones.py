@@ -19,7 +19,7 @@ from openmofi.errors import InputError
 from openmofi.models.folder import (
     CONFIG_FILE,
     HERE,
-    TEXT_CONFIG_FILE,
+    TEXT_FILES,
     WEIGHTS_FILE,
     has_transformers_text,
     load_model,
@@ -36,21 +36,6 @@ __all__ = [
     "load_tokenizer",
     "read_backbone_config",
 ]
-
-# What transformers reads beside its config.json to make a tokenizer.
-TEXT_FILES = (
-    TEXT_CONFIG_FILE,
-    "added_tokens.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "special_tokens_map.json",
-    "spiece.model",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-)
 
 
 def read_backbone_config(config: Mapping[str, Any] | str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from openmofi.errors import InputError, StorageError
 from openmofi.keys import hash_file, hash_folder
+from openmofi.models.device import resolve_device
 from openmofi.models.folder import load_model, load_tokenizer, read_folder_config
 from openmofi.storage import local_folder
 from openmofi.versions import Manifest, read_manifest
@@ -98,23 +99,6 @@ def load_encoder_folder(folder: str | Path, *, device: str = "cpu") -> ClipEncod
     path = Path(folder)
     read_folder_config(path)  # a missing folder is told before it is hashed
     return _load(path, hash_folder(path), device)
-
-
-def resolve_device(device: str) -> str:
-    """``auto`` as CUDA or CPU; refuse what is not there.
-
-    Raises:
-        InputError: The device is unknown or missing.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise InputError(f"device {device!r} is unknown; use auto, cpu or cuda") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {device!r} is not there; use auto or cpu")
-    return device
 
 
 def _load(folder: Path, digest: str, device: str) -> ClipEncoder:

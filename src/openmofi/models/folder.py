@@ -9,17 +9,32 @@ themselves by `HERE`, and the loader says where that is.
 import json
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
-
-import open_clip
-import torch
-from open_clip.hf_configs import arch_dict
+from typing import TYPE_CHECKING, Any
 
 from openmofi.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+HUB = "hf-hub:"  # how a hub id begins
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
 TEXT_CONFIG_FILE = "config.json"
+# What transformers reads beside its config.json to make a tokenizer.
+TEXT_FILES = (
+    TEXT_CONFIG_FILE,
+    "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
 HERE = "."  # as hf_model_name: the folder that the config lies in
 
 # In open_clip's order of preference.
@@ -33,6 +48,11 @@ _WEIGHT_FILES = (
     "pytorch_model.pth",
     "model.pth",
 )
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a path, which may be empty, is a file."""
+    return bool(path) and Path(path).is_file()
 
 
 def read_folder_config(folder: Path) -> dict[str, Any]:
@@ -84,7 +104,7 @@ def find_weights(folder: Path) -> Path:
     )
 
 
-def load_model(folder: Path) -> torch.nn.Module:
+def load_model(folder: Path) -> "torch.nn.Module":
     """The open_clip model of a folder, on the CPU, in eval mode, weights loaded strictly.
 
     ``model.visual.preprocess_cfg`` holds its full preprocessing. Pickled weights are read with
@@ -93,6 +113,8 @@ def load_model(folder: Path) -> torch.nn.Module:
     Raises:
         InputError: A file is missing or damaged, or the weights do not fit the config.
     """
+    import open_clip
+
     config = read_folder_config(folder)
     weights = find_weights(folder)
     overrides = {}
@@ -114,6 +136,8 @@ def load_model(folder: Path) -> torch.nn.Module:
 
 def load_tokenizer(folder: Path) -> Any:
     """The folder's tokenizer: ``list[str]`` to ``int64[B, context_length]``."""
+    import open_clip
+
     return open_clip.get_tokenizer(f"local-dir:{folder}")
 
 
@@ -133,6 +157,8 @@ def holds_text_tower(folder: Path) -> bool:
 
     Hub folders may hold a ``config.json`` of the whole model beside it; that one does not count.
     """
+    from open_clip.hf_configs import arch_dict
+
     path = folder / TEXT_CONFIG_FILE
     return path.is_file() and read_json_object(path).get("model_type") in arch_dict
 
