@@ -1,6 +1,5 @@
 """`assemble_dataset`: from tables to a version of the data set. All decisions are taken here."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
@@ -8,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openmofi.config import parse_config
 from openmofi.dataset import rules
@@ -28,6 +26,7 @@ from openmofi.errors import InputError
 from openmofi.image_set import ImageSet, read_image_set
 from openmofi.keys import hash_json
 from openmofi.progress import say
+from openmofi.records import to_parquet
 from openmofi.stage import describe_counts
 from openmofi.versions import Manifest, read_manifest, write_manifest
 
@@ -283,6 +282,4 @@ def _write_shards(
 
 
 def _put_table(job: Job, key: str, table: pa.Table) -> None:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    job.tables.store.put(key, sink.getvalue())
+    job.tables.store.put(key, to_parquet(table))

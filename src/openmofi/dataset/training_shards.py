@@ -16,7 +16,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from openmofi.config import parse_config
@@ -27,7 +26,7 @@ from openmofi.errors import ShardError
 from openmofi.images import image_id
 from openmofi.keys import hash_file, hash_json
 from openmofi.progress import bar, say
-from openmofi.records import TRAINING_SAMPLES, from_parquet, from_rows
+from openmofi.records import TRAINING_SAMPLES, from_parquet, from_rows, to_parquet
 from openmofi.shards import TarSample, write_tar
 from openmofi.storage import Store
 from openmofi.versions import Manifest, read_manifest, write_manifest
@@ -149,8 +148,6 @@ class _Writer:
         with tempfile.TemporaryDirectory(prefix="openmofi-shard-") as folder:
             path = Path(folder, "shard.tar")
             written = write_tar(path, self._samples(rows))
-            sink = io.BytesIO()
-            pq.write_table(_index(rows, written), sink, compression="zstd")
             entry: dict[str, Any] = {
                 "tar_key": f"{prefix}.tar",
                 "index_key": f"{prefix}.parquet",
@@ -158,7 +155,7 @@ class _Writer:
                 "digest": hash_file(path),
             }
             store.put_file(entry["tar_key"], path)
-        store.put(entry["index_key"], sink.getvalue())
+        store.put(entry["index_key"], to_parquet(_index(rows, written)))
         store.put(f"{prefix}.json", json.dumps(entry, sort_keys=True).encode())
         return entry
 

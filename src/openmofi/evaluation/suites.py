@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from openmofi.errors import InputError
@@ -33,7 +32,7 @@ from openmofi.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.keys import hash_json, recipe_key
 from openmofi.progress import bar, say
-from openmofi.records import from_parquet
+from openmofi.records import from_parquet, to_parquet
 from openmofi.storage import Store
 
 SUITE_VERSION = 1  # raised by hand when a score of the same vectors changes
@@ -184,9 +183,7 @@ def write_scores(store: Store, model: str, data: str, protocol: str, scores: Sco
     for name in ("predicted", "predicted_attacked"):
         if getattr(scores, name) is not None:
             arrays[name] = getattr(scores, name)
-    sink = io.BytesIO()
-    pq.write_table(pa.table(arrays), sink)
-    store.put(_scores_key(model, data, protocol), sink.getvalue())
+    store.put(_scores_key(model, data, protocol), to_parquet(pa.table(arrays)))
 
 
 def _scores_key(model: str, data: str, protocol: str) -> str:

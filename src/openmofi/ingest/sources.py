@@ -5,14 +5,12 @@ runs of ``samples_per_shard``, named ``00000``, ``00001``, …; each run is writ
 (Parquet), so that every pod reads the same one.
 """
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openmofi.errors import InputError, ShardError
 from openmofi.ingest.config import IngestConfig
@@ -21,7 +19,7 @@ from openmofi.ingest.tables import TABLE_EXTENSIONS, read_table
 from openmofi.ingest.texts import clean, read_texts
 from openmofi.keys import hash_json
 from openmofi.progress import bar
-from openmofi.records import from_parquet
+from openmofi.records import from_parquet, to_parquet
 from openmofi.shards import index_tar
 from openmofi.storage import ObjectInfo, Store
 
@@ -179,10 +177,8 @@ def _write_listings(
     for number, start in enumerate(range(0, len(rows), samples_per_shard)):
         part = [dict(row) for row in rows[start : start + samples_per_shard]]
         fingerprint = hash_json([[row[name] for name in LISTING.names] for row in part])
-        sink = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(part, schema=LISTING), sink, compression="zstd")
         key = f"sources/{fingerprint}.parquet"
-        store.put(key, sink.getvalue())
+        store.put(key, to_parquet(pa.Table.from_pylist(part, schema=LISTING)))
         size = sum(sizes.get(row["image"] or "", 0) for row in part)
         shards.append(SourceShard(f"{number:05d}", fingerprint, location.uri, size, listing=key))
     return shards
@@ -214,9 +210,7 @@ def _hash_files(
             for i in infos
             if i.tag
         ]
-        sink = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows), sink, compression="zstd")
-        store.put(key, sink.getvalue())
+        store.put(key, to_parquet(pa.Table.from_pylist(rows)))
     return found
 
 
