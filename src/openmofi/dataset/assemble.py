@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from openmofi.config import parse_config
+from openmofi.database import working_database
 from openmofi.dataset import rules
 from openmofi.dataset.card import write_card
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.facts import load_facts, working_database
+from openmofi.dataset.facts import load_facts
 from openmofi.dataset.inputs import (
     PoolTables,
     check_knowledge_base,
@@ -152,7 +153,7 @@ def _prepare(
 
 
 def _assemble(job: Job, digest: str) -> str:
-    with working_database() as database:
+    with working_database("assemble") as database:
         histogram = load_facts(database, job.tables, job.config)
         _apply_rules(database, job)
         counts = _counts(database, job)

@@ -3,10 +3,6 @@
 The database holds narrow rows only (ids, hashes, entity ids), and spills to disk.
 """
 
-import contextlib
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import cast
 
 import duckdb
@@ -59,18 +55,6 @@ SELECT {base} + row, entity_id, max(clip_score) FROM candidates
 WHERE place = 1 AND clip_score >= {min_score}::FLOAT
 GROUP BY row, entity_id ORDER BY row, entity_id
 """
-
-
-@contextlib.contextmanager
-def working_database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database on disk, removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="openmofi-assemble-") as folder:
-        database = duckdb.connect(str(Path(folder, "work.duckdb")))
-        database.execute(f"SET temp_directory = '{folder}/spill'")
-        try:
-            yield database
-        finally:
-            database.close()
 
 
 def load_facts(

@@ -19,8 +19,8 @@ import pyarrow as pa
 from PIL import Image
 
 from openmofi.config import parse_config
+from openmofi.database import working_database
 from openmofi.dataset.config import ShardsConfig
-from openmofi.dataset.facts import working_database
 from openmofi.dataset.vocabulary import read_vocabulary
 from openmofi.errors import ShardError
 from openmofi.images import image_id
@@ -63,7 +63,7 @@ def build_shards(dataset: str, *, config: Mapping[str, Any] | None = None, worke
         say(f"training shards: reused {digest}")
         return Manifest(source.store, KIND, digest).uri
     vocabulary = read_vocabulary(source)
-    with working_database() as database:
+    with working_database("training-shards") as database:
         _plan(database, source, parsed.seed)
         writer = _Writer(source, digest, parsed.samples_per_shard, vocabulary, database)
         splits = writer.write_all(workers)
