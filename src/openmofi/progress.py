@@ -1,8 +1,9 @@
 """What long work tells a person: one line per fact, and a bar per loop, both on stderr."""
 
+import contextlib
 import sys
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -23,14 +24,25 @@ def bar(
     In logs, where nobody sees a bar move, it prints at most every thirty seconds, and nothing
     before the first thirty are over.
     """
+    return tqdm(items, desc=label, total=total, unit=unit, **_quiet())
+
+
+@contextlib.contextmanager
+def byte_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar over ``total`` bytes; what is called with the number of bytes moves it."""
+    with tqdm(desc=label, total=total, unit="B", unit_scale=True, **_quiet()) as progress:
+
+        def advance(count: int) -> None:
+            progress.update(count)
+
+        yield advance
+
+
+def _quiet() -> dict[str, Any]:
     watched = sys.stderr.isatty()
-    return tqdm(
-        items,
-        desc=label,
-        total=total,
-        unit=unit,
-        mininterval=0.5 if watched else 30,
-        delay=0 if watched else 30,
-        file=sys.stderr,
-        leave=False,
-    )
+    return {
+        "mininterval": 0.5 if watched else 30,
+        "delay": 0 if watched else 30,
+        "file": sys.stderr,
+        "leave": False,
+    }

@@ -195,7 +195,7 @@ def _process_all(
     inputs = [ShardInput(store, work, key) for work, key in todo]
     job = _ShardJob(stage)
     if workers > 1 and len(inputs) > 1:
-        results = run_in_processes(job, inputs, workers)
+        results = run_in_processes(job, inputs, min(workers, len(inputs)))
     else:
         results = run_here(job, _prefetched(inputs))
     entries, failures = [], []

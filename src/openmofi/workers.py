@@ -3,12 +3,13 @@
 Knows nothing of stages. Workers are spawned, set up once, and end with their parent.
 """
 
+import itertools
 import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
 
@@ -40,19 +41,41 @@ def run_here(
 
 
 def run_in_processes(
-    job: Job[ItemT, ResultT], items: Sequence[ItemT], workers: int
+    job: Job[ItemT, ResultT], items: Iterable[ItemT], workers: int
 ) -> Iterator[tuple[ItemT, ResultT | str]]:
-    """As `run_here`, in up to ``workers`` processes, in the order in which items end."""
+    """As `run_here`, in ``workers`` processes, in the order in which items end.
+
+    Items are taken only when a worker will soon be free, so they may be large and many.
+    """
     # Spawn, not fork: encoders and detectors start threads that a forked child would lack.
     context = multiprocessing.get_context("spawn")
-    count = min(workers, len(items))
-    with ProcessPoolExecutor(count, context, _start_worker, (job, os.getpid())) as pool:
-        futures = {pool.submit(_attempt_in_worker, item): item for item in items}
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                yield futures[future], "a worker process was killed (out of memory?)"
+    remaining = iter(items)
+    running: dict[Future[ResultT | str], ItemT] = {}
+    with ProcessPoolExecutor(workers, context, _start_worker, (job, os.getpid())) as pool:
+        for item in itertools.islice(remaining, 2 * workers):
+            running[pool.submit(_attempt_in_worker, item)] = item
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                item = running.pop(future)
+                for following in itertools.islice(remaining, 1):
+                    running[_submit(pool, following)] = following
+                yield item, _result(future)
+
+
+def _submit(pool: ProcessPoolExecutor, item: Any) -> "Future[Any]":
+    try:
+        return pool.submit(_attempt_in_worker, item)
+    except BrokenProcessPool as error:  # as if it had been running
+        failed: Future[Any] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _result(future: "Future[ResultT | str]") -> ResultT | str:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return "a worker process was killed (out of memory?)"
 
 
 def exit_with_parent(parent: int) -> None:
