@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openmofi.entities.kernels_hash import Bools, Ints
 from openmofi.entities.terms import term_hashes
-from openmofi.entities.text import Bools, Ints, Tokens
+from openmofi.entities.text import Tokens
 from openmofi.entities.vectors import EntityVectors, Floats
 
 _MIN_PRIOR = 1e-6  # a candidate of weight 0 can still win by the text
@@ -69,7 +70,7 @@ def document_words(
         token_groups: ``[tokens]`` group of the mention that holds the token, -1: none.
         vectors: Of the knowledge base.
     """
-    hashes, counted = term_hashes(tokens)
+    hashes, counted = term_hashes(tokens, vectors.stops)
     terms = vectors.find_terms(hashes)
     kept = np.flatnonzero(counted & (terms >= 0))
     return Words(

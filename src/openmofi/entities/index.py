@@ -1,159 +1,304 @@
-"""The matcher's compiled form: sorted hashes with the strings beside them, as mapped arrays."""
+"""The matcher's compiled form: keys by hash with the strings beside them, as mapped arrays."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from openmofi.entities.arrays import map_array
-from openmofi.entities.hashing import Hashes, RunningHash, mix
-from openmofi.entities.text import Ints, tokenize
+from openmofi.entities.kernels_hash import Bytes, Hashes, Ints
+from openmofi.entities.kernels_index import fill_slots, hash_keys, write_records
+from openmofi.entities.kernels_match import CONTINUES, ENDS, HEADER, STOP, Index
+from openmofi.entities.text import string_buffers, text_array, tokenize
+from openmofi.entities.unicode_tables import LIMIT, SEVERAL, SLOW, UnicodeTables, unicode_tables
 from openmofi.errors import InputError
 
-FORMAT = 1
-ENDS, CONTINUES = 1, 2  # bits of a slot: an alias ends here; a longer one begins so
+FORMAT = 2
+HEAD = "matcher.json"
 
-_BATCH = 20_000  # aliases folded at a time
+Inflection = Literal["english", "none"]
+
+_BATCH = 50_000  # keys folded at a time
 _SLOTS_PER_ENTRY = 8  # a look-up that finds nothing stops in the bitmap 7 times of 8
+_KEYS_PER_BUCKET = 2
+MAX_TOKENS = 64  # of an alias: the search has a bit for each
 
 
 @dataclass(frozen=True)
 class MatcherIndex:
-    """Aliases and stop phrases sorted by (hash, key).
+    """Aliases and stop phrases, sorted by (hash, key).
 
     Args:
-        hashes: ``[aliases]`` mixed hash of each surface key.
-        key_starts: ``[aliases + 1]`` where each key begins in ``key_bytes``.
-        key_bytes: All keys in UTF-8.
-        stops: ``[aliases]`` 1 for phrases that consume their words without being a mention.
-        slots: ``[2^n]`` the bits `ENDS` and `CONTINUES` by the top n bits of a hash.
+        slots: ``[2^n / 4]`` two bits a slot, by the top n bits of a hash: an alias ends here, a
+            longer one begins so.
+        buckets: ``[2^m + 1, 2]`` by the top m bits of a hash: first alias of the bucket, and where
+            its record begins.
+        records: One a key: 4 bytes of its hash, 2 of its length and the stop bit, its UTF-8. A
+            stop phrase consumes its words without being a mention.
         posting_starts: ``[aliases + 1]`` where each alias's candidates begin.
         posting_entities: Entity rows, the likeliest of an alias first.
         posting_priors: P(entity | surface), the same order.
+        tables: How keys were folded; texts are folded so too.
         max_tokens: Tokens of the longest alias.
         plurals: Irregular plural to singular, one word each.
+        inflection: Whose rules read other plurals.
     """
 
-    hashes: Hashes
-    key_starts: Ints
-    key_bytes: npt.NDArray[np.uint8]
-    stops: npt.NDArray[np.uint8]
-    slots: npt.NDArray[np.uint8]
-    posting_starts: Ints
+    slots: Bytes
+    buckets: npt.NDArray[Any]
+    records: Bytes
+    posting_starts: npt.NDArray[Any]
     posting_entities: npt.NDArray[np.int32]
     posting_priors: npt.NDArray[np.float32]
+    tables: UnicodeTables
     max_tokens: int
     plurals: Mapping[str, str]
+    inflection: Inflection
+
+    def __len__(self) -> int:
+        return len(self.posting_starts) - 1
 
     def key(self, alias: int) -> str:
         """The surface key of an alias."""
-        start, end = self.key_starts[alias : alias + 2].tolist()
-        return self.key_bytes[start:end].tobytes().decode("utf-8", "surrogatepass")
+        return self._record(alias)[1].decode("utf-8", "replace")
+
+    def is_stop(self, alias: int) -> bool:
+        """Whether the alias consumes its words without being a mention."""
+        return bool(self._record(alias)[0] & STOP)
+
+    def _record(self, alias: int) -> tuple[int, bytes]:
+        bucket = int(np.searchsorted(self.buckets[:, 0], alias, side="right")) - 1
+        first, place = self.buckets[bucket].tolist()
+        for _ in range(alias - first):
+            place += HEADER + (self._header(place) & ~STOP)
+        header, begin = self._header(place), place + HEADER
+        return header, self.records[begin : begin + (header & ~STOP)].tobytes()
+
+    def _header(self, place: int) -> int:
+        return int.from_bytes(self.records[place + HEADER - 2 : place + HEADER].tobytes(), "little")
+
+    @property
+    def searched(self) -> Index:
+        """What the compiled search reads."""
+        return Index(
+            slots=self.slots,
+            slot_shift=_shift(4 * len(self.slots)),
+            buckets=self.buckets,
+            bucket_shift=_shift(len(self.buckets) - 1),
+            records=self.records,
+            size=len(self),
+        )
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` file an array and ``matcher.json``."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in _ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        arrays = {name: getattr(self, name) for name in _TYPES} | self.tables._asdict()
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
         head = {
             "format": FORMAT,
+            "inflection": self.inflection,
             "max_tokens": self.max_tokens,
             "plurals": dict(sorted(self.plurals.items())),
         }
         text = json.dumps(head, ensure_ascii=False, indent=1)
-        (folder / "matcher.json").write_text(text, encoding="utf-8")
+        (folder / HEAD).write_text(text, encoding="utf-8")
 
 
-_ARRAYS = [f.name for f in fields(MatcherIndex) if f.name not in ("max_tokens", "plurals")]
+_WIDE = ("u4", "i8")
+_TYPES: Mapping[str, tuple[str, ...]] = {
+    "slots": ("u1",),
+    "buckets": _WIDE,
+    "records": ("u1",),
+    "posting_starts": _WIDE,
+    "posting_entities": ("i4",),
+    "posting_priors": ("f4",),
+}
+_TABLE_TYPES: Mapping[str, tuple[str, ...]] = {
+    "fold": ("u4",),
+    "kinds": ("u1",),
+    "orders": ("u1",),
+    "expansion_starts": ("i8",),
+    "expansions": ("u4",),
+}
 
 
 def load_index(folder: Path) -> MatcherIndex:
     """Map the arrays of ``folder`` into memory; pages are read when needed and shared.
 
     Raises:
-        InputError: A file is missing, cut short, or of another format version.
+        InputError: A file is missing, cut short, damaged, or of another format version.
     """
-    path = folder / "matcher.json"
+    longest, plurals, inflection = _read_head(folder / HEAD)
+    arrays = {name: map_array(folder / f"{name}.npy", types) for name, types in _TYPES.items()}
+    tables = UnicodeTables(
+        **{name: map_array(folder / f"{name}.npy", types) for name, types in _TABLE_TYPES.items()}
+    )
+    index = MatcherIndex(
+        **arrays, tables=tables, max_tokens=longest, plurals=plurals, inflection=inflection
+    )
+    fault = _fault(index)
+    if fault:
+        raise InputError(f"{folder}: the matcher is damaged ({fault}); build it again")
+    return index
+
+
+def _read_head(path: Path) -> tuple[int, dict[str, str], Inflection]:
     try:
         head = json.loads(path.read_text(encoding="utf-8"))
-        if head["format"] != FORMAT:
-            raise InputError(f"{path} has format {head['format']}, this release reads {FORMAT}")
-        longest, plurals = int(head["max_tokens"]), dict(head["plurals"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        version = head["format"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is missing or damaged ({reason}); build it again") from None
-    arrays = {name: map_array(folder / f"{name}.npy") for name in _ARRAYS}
-    return MatcherIndex(max_tokens=longest, plurals=plurals, **arrays)
+    if version != FORMAT:
+        raise InputError(
+            f"{path} has format {version}, this release reads {FORMAT}; build it again"
+        )
+    match head:
+        case {
+            "max_tokens": int(longest),
+            "inflection": "english" | "none" as inflection,
+            "plurals": dict(plurals),
+        } if 0 <= longest <= MAX_TOKENS and all(isinstance(x, str) for x in plurals.values()):
+            return longest, plurals, inflection
+    raise InputError(f"{path} is damaged (its values are no matcher's); build it again")
+
+
+def _fault(index: MatcherIndex) -> str:
+    """What does not fit, of what can be told without reading the big arrays."""
+    size, tables = len(index), index.tables
+    several = tables.fold[(tables.fold >= SEVERAL) & (tables.fold < SLOW)] - np.uint32(SEVERAL)
+    starts = tables.expansion_starts
+    checks = {
+        "slots": _power_of_two(4 * len(index.slots)),
+        "buckets": _power_of_two(len(index.buckets) - 1)
+        and index.buckets[-1].tolist() == [size, len(index.records)],
+        "posting_starts": len(index.posting_starts) == size + 1
+        and int(index.posting_starts[-1]) == len(index.posting_entities),
+        "posting_priors": len(index.posting_priors) == len(index.posting_entities),
+        "fold": len(tables.fold) == LIMIT
+        and bool(((tables.fold < LIMIT) | (tables.fold >= SEVERAL)).all())
+        and int(several.max(initial=0)) < len(starts) - 1,
+        "kinds": len(tables.kinds) == LIMIT,
+        "orders": len(tables.orders) == LIMIT,
+        "expansion_starts": len(starts) > 1
+        and int(starts[0]) == 0
+        and bool((np.diff(starts) >= 0).all())
+        and int(starts[-1]) == len(tables.expansions),
+        "expansions": bool((tables.expansions < LIMIT).all()),
+    }
+    return next((f"{name}.npy" for name, fits in checks.items() if not fits), "")
+
+
+def _power_of_two(size: int) -> bool:
+    return size > 1 and not size & (size - 1)
 
 
 def build_index(
-    keys: Sequence[str],
-    postings: Sequence[Sequence[tuple[int, float]]],
+    surfaces: pa.Array | Sequence[str],
+    posting_starts: Ints,
+    posting_entities: npt.NDArray[np.int32],
+    posting_priors: npt.NDArray[np.float32],
     *,
     stops: Sequence[str] = (),
     plurals: Mapping[str, str] | None = None,
+    inflection: Inflection = "english",
 ) -> MatcherIndex:
     """Compile aliases.
 
     Args:
-        keys: Distinct surface keys, as `surface_key` makes them.
-        postings: For each key its candidates (entity row, prior), in the order to be kept.
+        surfaces: Distinct surface keys, as `surface_key` makes them, in the order of their bytes.
+        posting_starts: ``[surfaces + 1]`` where each one's candidates begin.
+        posting_entities: Entity rows, in the order to be kept.
+        posting_priors: P(entity | surface).
         stops: Keys that consume their words without being a mention; they may be aliases too.
         plurals: Irregular plural to singular, one folded word each.
+        inflection: ``english`` also finds the last word's regular plural; ``none`` does not.
     """
-    by_key: dict[str, Sequence[tuple[int, float]]] = dict(zip(keys, postings, strict=True))
-    barred = set(stops)
-    names = [name for name in dict.fromkeys([*by_key, *stops]) if name]
-    hashes, prefixes, longest = _hash_keys(names)
-    order = np.array(sorted(range(len(names)), key=lambda i: (hashes[i], names[i])), np.int64)
+    keys = surfaces if isinstance(surfaces, pa.Array) else text_array(surfaces)
+    barred = text_array(sorted(set(stops) - {""}))
+    extra = barred.filter(pa.array(~_member(barred, keys.cast(pa.large_string()))))
+    names = pa.concat_arrays([keys.cast(pa.large_string()), extra])
+    counts = np.concatenate((np.diff(posting_starts), np.zeros(len(extra), np.int64)))
+    hashes, prefixes, longest = _hash_all(names)
+    order = np.argsort(hashes, kind="stable")  # keys with one hash stay in their order
+    taken, sizes = _gather(posting_starts, counts, order)
+    sorted_names = names.take(pa.array(order))
     hashes = hashes[order]
-    names = [names[i] for i in order]
-    encoded = [name.encode("utf-8", "surrogatepass") for name in names]
-    flat = [posting for name in names for posting in by_key.get(name, ())]
+    records, buckets = _records(sorted_names, hashes, _member(sorted_names, barred))
     return MatcherIndex(
-        hashes=hashes,
-        key_starts=_offsets([len(data) for data in encoded]),
-        key_bytes=np.frombuffer(b"".join(encoded), dtype=np.uint8),
-        stops=np.array([name in barred for name in names], dtype=np.uint8),
         slots=_slots(hashes, prefixes),
-        posting_starts=_offsets([len(by_key.get(name, ())) for name in names]),
-        posting_entities=np.array([entity for entity, _ in flat], dtype=np.int32),
-        posting_priors=np.array([prior for _, prior in flat], dtype=np.float32),
+        buckets=buckets,
+        records=records,
+        posting_starts=_narrow(np.concatenate(([0], np.cumsum(sizes)))),
+        posting_entities=np.asarray(posting_entities, np.int32)[taken],
+        posting_priors=np.asarray(posting_priors, np.float32)[taken],
+        tables=unicode_tables(),
         max_tokens=longest,
         plurals=dict(plurals or {}),
+        inflection=inflection,
     )
 
 
-def _hash_keys(keys: Sequence[str]) -> tuple[Hashes, Hashes, int]:
-    """Hash of each key, hashes of all their proper prefixes, and the tokens of the longest."""
+def _hash_all(names: pa.Array) -> tuple[Hashes, Hashes, int]:
     whole, prefixes, longest = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], 0
-    for begin in range(0, len(keys), _BATCH):
-        tokens = tokenize(keys[begin : begin + _BATCH])
-        running = RunningHash(tokens.codes)
-        first_of_text = np.flatnonzero(np.diff(tokens.texts, prepend=-1))
-        first = first_of_text[
-            np.searchsorted(first_of_text, np.arange(len(tokens.texts)), "right") - 1
-        ]
-        found = mix(running.stretch(tokens.starts[first], tokens.ends))
-        last = np.append(tokens.texts[1:] != tokens.texts[:-1], True)
-        whole.append(found[last])
-        prefixes.append(found[~last])
-        longest = max(longest, int(np.max(np.bincount(tokens.texts), initial=0)))
+    for begin in range(0, len(names), _BATCH):
+        batch = names.slice(begin, _BATCH)
+        found, before, tokens = hash_keys(tokenize(batch).arrays, len(batch))
+        whole.append(found)
+        prefixes.append(before)
+        longest = max(longest, tokens)
     return np.concatenate(whole), np.unique(np.concatenate(prefixes)), longest
 
 
-def _slots(hashes: Hashes, prefixes: Hashes) -> npt.NDArray[np.uint8]:
+def _slots(hashes: Hashes, prefixes: Hashes) -> Bytes:
     entries = _SLOTS_PER_ENTRY * (len(hashes) + len(prefixes))
-    bits = max(8, entries.bit_length())
-    slots = np.zeros(1 << bits, dtype=np.uint8)
-    shift = np.uint64(64 - bits)
-    slots[hashes >> shift] |= ENDS
-    slots[prefixes >> shift] |= CONTINUES
+    slots = np.zeros(1 << max(6, entries.bit_length() - 2), dtype=np.uint8)
+    shift = _shift(4 * len(slots))
+    fill_slots(slots, shift, hashes, ENDS)
+    fill_slots(slots, shift, prefixes, CONTINUES)
     return slots
 
 
-def _offsets(lengths: Sequence[int]) -> Ints:
-    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64)
+def _shift(size: int) -> np.uint64:
+    """By how much a hash is shifted to be a place in ``size``, a power of two."""
+    return np.uint64(64 - (size.bit_length() - 1))
+
+
+def _records(
+    names: pa.Array, hashes: Hashes, stops: npt.NDArray[np.bool_]
+) -> tuple[Bytes, npt.NDArray[Any]]:
+    """The keys' records and the buckets that point into them."""
+    data, starts = string_buffers(names)
+    places = starts - starts[0] + HEADER * np.arange(len(starts))
+    records = np.empty(int(places[-1]), np.uint8)
+    write_records(hashes, data, starts, stops, records)
+    bits = max(1, (len(hashes) // _KEYS_PER_BUCKET).bit_length())
+    bucket = (hashes >> np.uint64(64 - bits)).astype(np.int64)
+    first = np.concatenate(([0], np.cumsum(np.bincount(bucket, minlength=1 << bits))))
+    return records, _narrow(np.stack((first, places[first]), axis=1))
+
+
+def _gather(starts: Ints, counts: Ints, order: Ints) -> tuple[Ints, Ints]:
+    """Postings in a new order of keys: their old places, and how many each key has."""
+    sizes = counts[order]
+    begins = np.concatenate((starts[:-1], np.full(len(counts) - len(starts) + 1, starts[-1])))
+    shift = np.repeat(begins[order] - (np.cumsum(sizes) - sizes), sizes)
+    return np.arange(len(shift)) + shift, sizes
+
+
+def _narrow(starts: Ints) -> npt.NDArray[Any]:
+    """As 32 bits where that is enough: half the memory."""
+    fits = int(starts.max(initial=0)) < 1 << 32
+    return starts.astype(np.uint32) if fits else starts.astype(np.int64)
+
+
+def _member(names: pa.Array, among: pa.Array) -> npt.NDArray[np.bool_]:
+    found = pc.is_in(names, value_set=among)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.bool_)

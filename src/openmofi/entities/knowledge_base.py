@@ -9,18 +9,30 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from openmofi.entities.arrays import map_table
+from openmofi.entities.kernels_hash import Ints
 from openmofi.entities.matcher import AliasMatcher
 from openmofi.entities.sources import local_path
-from openmofi.entities.text import Ints, surface_key
+from openmofi.entities.text import surface_key
 from openmofi.entities.vectors import EntityVectors, load_vectors
 from openmofi.errors import InputError
-from openmofi.records import read_parquet
 from openmofi.storage import local_folder
 from openmofi.versions import read_manifest
 
 KIND = "knowledge_base"
 HEAD = "kb.json"
-FORMAT = 1
+FORMAT = 2
+
+
+# As in the mapped file; the Parquet tables are for other programs.
+ENTITIES = pa.schema(
+    [
+        pa.field("entity_id", pa.large_string(), nullable=False),
+        pa.field("name", pa.large_string(), nullable=False),
+        pa.field("description", pa.large_string(), nullable=False),
+        pa.field("popularity", pa.float32(), nullable=False),
+    ]
+)
 
 
 class _SortedIds(Sequence[str]):
@@ -45,13 +57,8 @@ class KnowledgeBase:
 
     @functools.cached_property
     def entities(self) -> pa.Table:
-        """entity_id, name, description, popularity; sorted by entity_id."""
-        path = self.folder / "entities.parquet"
-        try:
-            return read_parquet(path, memory_map=True).combine_chunks()
-        except (OSError, pa.ArrowInvalid) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path} is missing or cut short ({reason}); build it again") from None
+        """entity_id, name, description, popularity; sorted by entity_id. Mapped, not read."""
+        return map_table(self.folder / "entities.arrow", ENTITIES)
 
     @functools.cached_property
     def matcher(self) -> AliasMatcher:
@@ -94,15 +101,14 @@ class KnowledgeBase:
             if not whole.any():
                 return []
             alias = int(found.aliases[whole][0])
-        index = self.matcher.index
-        begin, end = index.posting_starts[alias : alias + 2].tolist()
-        ids = self.entity_ids(np.asarray(index.posting_entities[begin:end], np.int64)).to_pylist()
-        return list(zip(ids, index.posting_priors[begin:end].tolist(), strict=True))
+        rows, priors = self.matcher.candidates(alias)
+        ids = self.entity_ids(rows.astype(np.int64)).to_pylist()
+        return list(zip(ids, priors.tolist(), strict=True))
 
     def is_stop_phrase(self, surface: str) -> bool:
         """Whether these very words are no mention on their own."""
         alias = self.matcher.look_up(surface_key(surface))
-        return alias is not None and bool(self.matcher.index.stops[alias])
+        return alias is not None and self.matcher.index.is_stop(alias)
 
     @functools.cached_property
     def _ids(self) -> _SortedIds:

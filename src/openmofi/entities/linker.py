@@ -12,9 +12,9 @@ from openmofi.entities.disambiguate import (
     document_words,
     posteriors,
 )
+from openmofi.entities.kernels_hash import Ints
 from openmofi.entities.knowledge_base import KnowledgeBase
 from openmofi.entities.matcher import Matches
-from openmofi.entities.text import Ints
 from openmofi.entities.vectors import Floats
 
 _BATCH_TEXTS = 2_500
@@ -75,10 +75,10 @@ class EntityLinker:
     def _candidates(self, matches: Matches, documents: Ints) -> tuple[Ints, Candidates]:
         """The group of each mention, and all groups' candidates."""
         index = self._matcher.index
-        rows = len(index.hashes)
+        rows = len(index)
         cells, group_of = np.unique(documents * rows + matches.aliases, return_inverse=True)
         aliases = cells % rows
-        begins = index.posting_starts[aliases]
+        begins = index.posting_starts[aliases].astype(np.int64)
         lengths = np.minimum(index.posting_starts[aliases + 1] - begins, _MAX_SCORED)
         groups = np.repeat(np.arange(len(cells)), lengths)
         shift = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)

@@ -1,30 +1,45 @@
-"""The alias matcher: longest match, left to right, over batches of texts.
+"""The alias matcher: longest match, left to right, over batches or whole columns of texts.
 
-All start positions of a batch go one token further at a time; a bitmap stops most of them at
-once. What the sorted hashes find is compared with the stored string, so a collision of hashes can
-never make a match. Words that are no alias as they stand are tried as plurals.
+The index is mapped once and shared: threads read it without the interpreter's lock, processes read
+the same pages. A match is confirmed against the stored string, so a collision of hashes can never
+make one. Words that are no alias as they stand are tried as plurals.
 """
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-from openmofi.entities.hashing import Hashes, RunningHash, mix, raw_hash
-from openmofi.entities.index import CONTINUES, ENDS, MatcherIndex, load_index
+from openmofi.entities.index import MatcherIndex, load_index
 from openmofi.entities.inflection import ENDINGS, NOT_PLURAL
-from openmofi.entities.text import Bools, Ints, Tokens, tokenize
+from openmofi.entities.kernels_hash import Bools, Hashes, Ints, hash_stretches
+from openmofi.entities.kernels_match import DAMAGED, Plurals, Strings, find, search
+from openmofi.entities.text import Tokens, tokenize
+from openmofi.entities.unicode_tables import Codes
+from openmofi.errors import InputError
+
+_BATCH_TEXTS = 2_500
+_BATCH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Mentions of a batch, by text, then by place; none overlap."""
+    """Mentions of a batch, by text, then by place.
+
+    None overlap, unless nested ones were asked for: those stand after the one that they are in,
+    the outer before the inner.
+    """
 
     tokens: Tokens
     aliases: Ints  # [mentions] row of the alias in the index
     first: Ints  # [mentions] first token
     last: Ints  # [mentions] last token, included
+    nested: Bools  # [mentions] lies inside another
 
     @property
     def texts(self) -> Ints:
@@ -43,14 +58,14 @@ class Matches:
 
 
 @dataclass(frozen=True)
-class _Variant:
-    """One way to read the last token as a plural, for all tokens of a batch."""
+class Spans:
+    """Mentions of a column of texts, in the order of `Matches`."""
 
-    applies: Bools  # [tokens]
-    cut: Ints  # [tokens] characters to drop at the end
-    choice: Ints  # [tokens] index into `endings`
-    endings: Sequence[str]
-    hashes: Hashes  # [endings]
+    texts: Ints  # [mentions] row of the column
+    starts: Ints  # [mentions] where it begins in its text, in code points
+    ends: Ints  # [mentions] where it ends
+    aliases: Ints  # [mentions] row of the alias in the index
+    nested: Bools  # [mentions] lies inside another
 
 
 class AliasMatcher:
@@ -58,150 +73,131 @@ class AliasMatcher:
 
     def __init__(self, index: MatcherIndex) -> None:
         self.index = index
-        self._shift = np.uint64(64 - (len(index.slots).bit_length() - 1))
-        words = sorted(index.plurals)
-        hashes = mix(np.array([raw_hash(word) for word in words], dtype=np.uint64))
-        order = np.argsort(hashes, kind="stable")
-        self._plural_words = [words[i] for i in order]
-        self._plural_hashes = hashes[order]
-        self._singulars = [index.plurals[word] for word in self._plural_words]
-        self._singular_hashes = np.array([raw_hash(s) for s in self._singulars], dtype=np.uint64)
-        self._ending_hashes = [np.array([raw_hash(e.singular)], np.uint64) for e in ENDINGS]
+        self._searched = index.searched
+        self._plurals = _plurals(index)
 
     @classmethod
     def load(cls, folder: Path) -> "AliasMatcher":
         """The matcher that a knowledge base's folder holds."""
         return cls(load_index(folder))
 
-    def match(self, texts: Sequence[str]) -> Matches:
-        """The mentions of a batch of texts."""
-        return self.find(tokenize(texts))
+    def match(self, texts: Sequence[str] | pa.Array, *, nested: bool = False) -> Matches:
+        """The mentions of a batch of texts.
+
+        Args:
+            texts: Strings or an Arrow array of them.
+            nested: Also give every alias that lies inside a mention.
+
+        Raises:
+            InputError: The index contradicts itself: its files are damaged.
+        """
+        return self.find(tokenize(texts, self.index.tables), nested=nested)
+
+    def find(self, tokens: Tokens, *, nested: bool = False) -> Matches:
+        """The mentions of a batch that is cut already."""
+        found, count = search(
+            tokens.arrays, self._searched, self._plurals, self.index.max_tokens, nested
+        )
+        if count == DAMAGED:
+            raise _damaged()
+        rows = found[:count]
+        if nested:  # by first token, the longer first
+            rows = rows[np.lexsort((-rows[:, 2], rows[:, 1]))]
+        return Matches(tokens, rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3] != 0)
+
+    def match_column(
+        self, column: pa.Array | pa.ChunkedArray, *, threads: int = 1, nested: bool = False
+    ) -> Spans:
+        """The mentions of a whole column; the same for any number of threads.
+
+        The texts are read where they lie, batch by batch.
+        """
+        batches = _batches(column)
+        find = functools.partial(self._spans, nested=nested)
+        if threads == 1:
+            return _joined([find(*batch) for batch in batches])
+        with ThreadPoolExecutor(threads) as pool:
+            return _joined(list(pool.map(lambda batch: find(*batch), batches)))
+
+    def candidates(self, alias: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Entity rows that an alias may name and P(entity | surface), the likeliest first."""
+        begin, end = self.index.posting_starts[alias : alias + 2].tolist()
+        if not 0 <= begin <= end <= len(self.index.posting_entities):
+            raise _damaged()
+        return self.index.posting_entities[begin:end], self.index.posting_priors[begin:end]
 
     def look_up(self, key: str) -> int | None:
         """Row of the alias with exactly this surface key."""
-        value = mix(np.array([raw_hash(key)], dtype=np.uint64))
-        place = int(np.searchsorted(self.index.hashes, value)[0])
-        return self._confirm(place, key) if place < len(self.index.hashes) else None
+        codes, starts = _characters([key])
+        value = hash_stretches(codes, starts[:1], starts[1:])[0]
+        one = self._searched
+        alias, _ = find(
+            one.buckets, one.bucket_shift, one.records, value, codes, 0, len(codes), codes, 0, 0
+        )
+        if alias == DAMAGED:
+            raise _damaged()
+        return None if alias < 0 else int(alias)
 
-    def find(self, tokens: Tokens) -> Matches:
-        """The mentions of a batch that is cut already."""
-        best: dict[int, tuple[int, int]] = {}  # first token: (tokens, alias)
-        if len(tokens.starts):
-            for first, length, alias in self._hits(tokens):
-                if best.get(first, (0, 0))[0] < length:
-                    best[first] = (length, alias)
-        chosen = [
-            (alias, first, first + length - 1)
-            for alias, first, length in _leftmost(best)
-            if not self.index.stops[alias]
-        ]
-        columns = np.array(chosen, dtype=np.int64).reshape(-1, 3)
-        return Matches(tokens, columns[:, 0], columns[:, 1], columns[:, 2])
-
-    def _hits(self, tokens: Tokens) -> Iterator[tuple[int, int, int]]:
-        """(first token, tokens, alias), shorter before longer, as written before plurals."""
-        running = RunningHash(tokens.codes)
-        variants = list(self._variants(tokens, running))
-        live = np.flatnonzero(tokens.may_start)
-        for length in range(1, self.index.max_tokens + 1):
-            live = live[live + length <= len(tokens.starts)]
-            live = live[tokens.texts[live] == tokens.texts[live + length - 1]]
-            if not len(live):
-                return
-            last = live + length - 1
-            raw = running.stretch(tokens.starts[live], tokens.ends[last])
-            hashes = mix(raw)
-            flags = self.index.slots[hashes >> self._shift]
-            ending = tokens.may_end[last]
-            yield from self._confirmed(tokens, live, length, hashes, ending & (flags & ENDS > 0))
-            for variant in variants:
-                yield from self._plural_hits(tokens, running, variant, live[ending], length)
-            live = live[flags & CONTINUES > 0]
-
-    def _confirmed(
-        self, tokens: Tokens, live: Ints, length: int, hashes: Hashes, among: Bools
-    ) -> Iterator[tuple[int, int, int]]:
-        firsts, hashes = live[among], hashes[among]
-        for first, place in self._places(firsts, hashes):
-            alias = self._confirm(place, tokens.key(first, first + length - 1))
-            if alias is not None:
-                yield first, length, alias
-
-    def _plural_hits(
-        self, tokens: Tokens, running: RunningHash, variant: _Variant, live: Ints, length: int
-    ) -> Iterator[tuple[int, int, int]]:
-        live = live[variant.applies[live + length - 1]]
-        if not len(live):
-            return
-        last = live + length - 1
-        starts, ends = tokens.starts[live], tokens.ends[last] - variant.cut[last]
-        stem = running.stretch(starts, ends)
-        hashes = mix(running.append(stem, ends - starts, variant.hashes[variant.choice[last]]))
-        hit = self.index.slots[hashes >> self._shift] & ENDS > 0
-        for first, place in self._places(live[hit], hashes[hit]):
-            token = first + length - 1
-            end = tokens.ends[token] - variant.cut[token]
-            ending = variant.endings[variant.choice[token]]
-            alias = self._confirm(place, tokens.buffer[tokens.starts[first] : end] + ending)
-            if alias is not None:
-                yield first, length, alias
-
-    def _places(self, firsts: Ints, hashes: Hashes) -> Iterator[tuple[int, int]]:
-        places = np.searchsorted(self.index.hashes, hashes)
-        inside = places < len(self.index.hashes)
-        firsts, hashes, places = firsts[inside], hashes[inside], places[inside]
-        equal = self.index.hashes[places] == hashes
-        return zip(firsts[equal].tolist(), places[equal].tolist(), strict=True)
-
-    def _confirm(self, place: int, key: str) -> int | None:
-        """The alias at ``place``, or after it with the same hash, whose stored key is ``key``."""
-        index = self.index
-        value = index.hashes[place]
-        while place < len(index.hashes) and index.hashes[place] == value:
-            if index.key(place) == key:
-                return place
-            place += 1
-        return None
-
-    def _variants(self, tokens: Tokens, running: RunningHash) -> Iterator[_Variant]:
-        lengths = tokens.ends - tokens.starts
-        if self._plural_words:
-            yield self._irregular(tokens, running, lengths)
-        barred = np.zeros(len(lengths), np.bool_)
-        for ending in NOT_PLURAL:
-            barred |= _ends_in(tokens, ending)
-        for rule, hashes in zip(ENDINGS, self._ending_hashes, strict=True):
-            applies = _ends_in(tokens, rule.plural) & (lengths >= rule.shortest) & ~barred
-            yield _Variant(
-                applies,
-                np.full(len(lengths), len(rule.plural), np.int64),
-                np.zeros(len(lengths), np.int64),
-                [rule.singular],
-                hashes,
-            )
-
-    def _irregular(self, tokens: Tokens, running: RunningHash, lengths: Ints) -> _Variant:
-        hashes = mix(running.stretch(tokens.starts, tokens.ends))
-        places = np.searchsorted(self._plural_hashes, hashes)
-        places = np.minimum(places, len(self._plural_hashes) - 1)
-        applies = self._plural_hashes[places] == hashes
-        for token in np.flatnonzero(applies).tolist():
-            applies[token] = tokens.key(token, token) == self._plural_words[places[token]]
-        return _Variant(applies, lengths, places, self._singulars, self._singular_hashes)
+    def _spans(self, first_text: int, texts: pa.Array, nested: bool) -> Spans:
+        found = self.match(texts, nested=nested)
+        return Spans(
+            found.texts + first_text, found.starts, found.ends, found.aliases, found.nested
+        )
 
 
-def _ends_in(tokens: Tokens, ending: str) -> Bools:
-    found = tokens.ends - tokens.starts >= len(ending)
-    for back, character in enumerate(reversed(ending), start=1):
-        found &= tokens.codes[tokens.ends - back] == ord(character)
-    return found
+def _batches(column: pa.Array | pa.ChunkedArray) -> list[tuple[int, pa.Array]]:
+    """Slices of the column, each with the row at which it begins."""
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    batches, before = [], 0
+    for chunk in chunks:
+        size = max(1, min(_BATCH_TEXTS, len(chunk) * _BATCH_BYTES // max(1, chunk.nbytes)))
+        for begin in range(0, len(chunk), size):
+            batches.append((before + begin, chunk.slice(begin, size)))
+        before += len(chunk)
+    return batches
 
 
-def _leftmost(best: dict[int, tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Greedy choice from left to right: (alias, first token, tokens)."""
-    free = 0
-    for first in sorted(best):
-        length, alias = best[first]
-        if first >= free:
-            free = first + length
-            yield alias, first, length
+def _joined(parts: Sequence[Spans]) -> Spans:
+    nothing = np.zeros(0, np.int64)
+    empty = Spans(nothing, nothing, nothing, nothing, np.zeros(0, np.bool_))
+    columns = zip(*(vars(part).values() for part in [empty, *parts]), strict=True)
+    return Spans(*map(np.concatenate, columns))
+
+
+def _damaged() -> InputError:
+    return InputError("the matcher's files contradict each other; build the knowledge base again")
+
+
+def _plurals(index: MatcherIndex) -> Plurals:
+    rules = ENDINGS if index.inflection == "english" else ()
+    words = [word for word in index.plurals if word]
+    hashes = _hashes(words)
+    order = np.argsort(hashes, kind="stable")
+    irregular = [words[i] for i in order.tolist()]
+    return Plurals(
+        endings=_strings([rule.plural for rule in rules]),
+        cuts=np.array([len(rule.plural) for rule in rules], np.int64),
+        shortest=np.array([rule.shortest for rule in rules], np.int64),
+        barred=_strings(NOT_PLURAL if rules else ()),
+        irregular_hashes=hashes[order],
+        irregular=_strings(irregular),
+        singulars=_strings(
+            [*(index.plurals[word] for word in irregular), *(rule.singular for rule in rules)]
+        ),
+    )
+
+
+def _hashes(words: Sequence[str]) -> Hashes:
+    codes, starts = _characters(words)
+    return hash_stretches(codes, starts[:-1], starts[1:])
+
+
+def _strings(words: Sequence[str]) -> Strings:
+    return Strings(*_characters(words))
+
+
+def _characters(words: Sequence[str]) -> tuple[Codes, Ints]:
+    """Code points of some strings, one after the other, and where each begins."""
+    codes = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), np.uint32)
+    lengths = np.array([len(word) for word in words], np.int64)
+    return codes, np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))

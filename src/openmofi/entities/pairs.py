@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from openmofi.config import parse_config
 from openmofi.entities.config import LinkConfig
+from openmofi.entities.kernels_hash import Bools
 from openmofi.entities.knowledge_base import KnowledgeBase, open_knowledge_base
 from openmofi.entities.link import scoring_of
 from openmofi.entities.linker import EntityLinker, Links
-from openmofi.entities.text import Bools
 from openmofi.errors import InputError
 from openmofi.shards import TarReader, index_tar
 

@@ -8,48 +8,58 @@ Columns: ``entity_id``, ``name``, ``aliases`` (separated by ``|``; in JSONL also
 import csv
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from openmofi.entities.sources import Source, SourceEntity
+from openmofi.entities.lines import bounded_lines
+from openmofi.entities.sources import Source, SourceRow, parts_of
 from openmofi.errors import InputError
 from openmofi.keys import hash_file
 
 _REQUIRED = ("entity_id", "name", "aliases", "description")
 _JSON_SUFFIXES = (".jsonl", ".ndjson")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read_table_source(path: Path) -> Source:
-    """Read a CSV file, or a JSONL file by its suffix.
+def read_table_source(path: Path, max_tokens: int) -> Source:
+    """A CSV file, or a JSONL file by its suffix.
+
+    Args:
+        path: The file.
+        max_tokens: Aliases of more words are left out.
 
     Raises:
-        InputError: The file is missing, lacks a column, repeats an id, or has a bad value; the
-            message names column and line.
+        InputError: The file is missing. While it is read: it lacks a column or has a bad value;
+            the message names column and line.
     """
     if not path.is_file():
         raise InputError(f"knowledge base file not found: {path}")
+    counts: Counter[str] = Counter()
+    return Source(
+        name=path.name,
+        digest=hash_file(path),
+        licence="",
+        parts=lambda: parts_of(table_rows(path), max_tokens, counts),
+        counts=counts,
+    )
+
+
+def table_rows(path: Path) -> Iterator[SourceRow]:
+    """The entities of a file, one after the other; an `InputError` names the line that is bad."""
     rows = _json_rows(path) if path.suffix.lower() in _JSON_SUFFIXES else _csv_rows(path)
-    entities: list[SourceEntity] = []
-    lines: dict[str, int] = {}
     try:
         for number, row in rows:
-            entity = _entity(row, f"{path}, line {number}")
-            if entity.entity_id in lines:
-                raise InputError(
-                    f"{path}, line {number}: entity id '{entity.entity_id}' is also in line "
-                    f"{lines[entity.entity_id]}"
-                )
-            lines[entity.entity_id] = number
-            entities.append(entity)
+            yield _entity(row, number, f"{path}, line {number}")
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None
-    return Source(name=path.name, digest=hash_file(path), licence="", entities=tuple(entities))
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
+        reader = csv.DictReader(bounded_lines(file, path), strict=True)
         try:
             missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
             if missing:
@@ -67,7 +77,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(bounded_lines(file, path), start=1):
             if not line.strip():
                 continue
             try:
@@ -82,25 +92,27 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield number, row
 
 
-def _entity(row: Mapping[str, Any], where: str) -> SourceEntity:
+def _entity(row: Mapping[str, Any], line: int, where: str) -> SourceRow:
     entity_id, name = _text(row["entity_id"]), _text(row["name"])
     if not entity_id or not name:
         field = "name" if entity_id else "entity_id"
         raise InputError(f"{where}: '{field}' is empty")
     prior = _weight(row.get("prior"), where)
     names = dict.fromkeys([name, *_several(row["aliases"])])
-    return SourceEntity(
-        entity_id=entity_id,
-        name=name,
-        aliases=tuple((alias, prior) for alias in names),
-        description=_text(row["description"]),
-        popularity=prior,
-        parents=tuple(_several(row.get("parents"))),
+    return SourceRow(
+        entity_id,
+        line,
+        name,
+        _text(row["description"]),
+        prior,
+        tuple((alias, prior) for alias in names),
+        broader=tuple(_several(row.get("parents"))),
     )
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    # JSON may escape half of a surrogate pair, which no file can hold.
+    return "" if value is None else _SURROGATE.sub("\ufffd", " ".join(str(value).split()))
 
 
 def _several(value: Any) -> list[str]:

@@ -4,22 +4,25 @@ Made when the knowledge base is built and mapped when it is used. No download, n
 senses of a word differ in the words around them, and a caption shares some of those.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from openmofi.entities.arrays import map_array
-from openmofi.entities.hashing import Hashes
-from openmofi.entities.sources import SourceEntity
-from openmofi.entities.terms import term_hashes
-from openmofi.entities.text import Ints, tokenize
+from openmofi.entities.arrays import ArrayWriter, map_array
+from openmofi.entities.kernels_hash import Hashes, Ints
+from openmofi.entities.kernels_vectors import weigh
+from openmofi.entities.priors import Postings
+from openmofi.entities.terms import stop_hashes, term_hashes
+from openmofi.entities.text import tokenize
+from openmofi.progress import bar
 
 Floats = npt.NDArray[np.float64]
 
-_BATCH = 10_000  # entities folded at a time
+_BATCH = 20_000  # entities at a time
 _PARENT = 0.5  # weight of a parent's words against the entity's own
 _CHILD = 0.25  # of a child's
 _MAX_CHILDREN = 16  # the first by id; "animal" would else hold every word
@@ -35,6 +38,7 @@ class EntityVectors:
         starts: ``[entities + 1]`` where each entity's entries begin.
         columns: Index into ``terms``, increasing within an entity.
         values: Weights; each entity's have the Euclidean length 1.
+        stops: Sorted hashes of words that are no terms.
     """
 
     terms: Hashes
@@ -42,12 +46,7 @@ class EntityVectors:
     starts: Ints
     columns: npt.NDArray[np.int32]
     values: npt.NDArray[np.float32]
-
-    def save(self, folder: Path) -> None:
-        """Write one ``.npy`` file an array."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in self.__dataclass_fields__:
-            np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+    stops: Hashes
 
     def rows(self, entities: Ints) -> tuple[Ints, Ints, Floats]:
         """All entries of some entities: position in ``entities``, term, value."""
@@ -66,74 +65,115 @@ class EntityVectors:
         return np.where(self.terms[places] == hashes, places, -1)
 
 
+_TYPES = {
+    "terms": ("u8",),
+    "idf": ("f4",),
+    "starts": ("i8",),
+    "columns": ("i4",),
+    "values": ("f4",),
+    "stops": ("u8",),
+}
+
+
 def load_vectors(folder: Path) -> EntityVectors:
-    """Map the arrays of ``folder``; an `InputError` names a file that is missing or cut short."""
-    names = EntityVectors.__dataclass_fields__
-    return EntityVectors(**{name: map_array(folder / f"{name}.npy") for name in names})
+    """Map the arrays of ``folder``; an `InputError` names a file that is missing or damaged."""
+    arrays = {name: map_array(folder / f"{name}.npy", types) for name, types in _TYPES.items()}
+    return EntityVectors(**arrays)
 
 
-def build_vectors(entities: Sequence[SourceEntity], edges: Ints) -> EntityVectors:
-    """Vectors of entities and their neighbours.
+def write_vectors(
+    folder: Path, entities: pa.Table, surfaces: pa.Array, postings: Postings, edges: Ints
+) -> None:
+    """Make the vectors of all entities and write one ``.npy`` file an array.
 
     Args:
-        entities: Sorted by id.
+        folder: Where to.
+        entities: name and description, by row.
+        surfaces: The aliases.
+        postings: Whose they are.
         edges: ``[edges, 2]`` rows of child and parent, sorted.
     """
-    rows, hashes = _own_terms(entities)
-    terms, columns = np.unique(hashes, return_inverse=True)
-    starts = np.searchsorted(rows, np.arange(len(entities) + 1))
-    known = np.unique(rows * max(1, len(terms)) + columns) % max(1, len(terms))
-    frequency = np.bincount(known, minlength=len(terms))  # entities that have the term
+    folder.mkdir(parents=True, exist_ok=True)
+    stops = stop_hashes()
+    starts, hashes, counts = _own_terms(entities, surfaces, postings, stops)
+    terms, frequency = np.unique(hashes, return_counts=True)  # an entity has each term once
     idf = np.log(1 + len(entities) / np.maximum(frequency, 1))
-    idf /= idf.max(initial=1e-9)
-    parts = [(rows, columns, np.ones(len(rows)))]
+    idf = (idf / idf.max(initial=1e-9)).astype(np.float32)
+    columns = np.searchsorted(terms, hashes).astype(np.int32)
+    del hashes
+    lent = _lenders(edges, len(entities))
+    for name, array in (("terms", terms), ("idf", idf), ("stops", stops)):
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    lengths = [np.zeros(1, np.int64)]
+    with (
+        ArrayWriter(folder / "columns.npy", np.dtype(np.int32)) as to_columns,
+        ArrayWriter(folder / "values.npy", np.dtype(np.float32)) as to_values,
+    ):
+        for begin, end in _blocks(len(entities), "entity vectors"):
+            length, block, values = weigh(begin, end, starts, columns, counts, *lent, idf)
+            lengths.append(length)
+            to_columns.append(block)
+            to_values.append(values)
+    np.save(folder / "starts.npy", np.cumsum(np.concatenate(lengths)), allow_pickle=False)
+
+
+def _blocks(entities: int, label: str) -> Iterator[tuple[int, int]]:
+    begins = range(0, entities, _BATCH)
+    for begin in bar(begins, label=label, unit="block"):
+        yield begin, min(begin + _BATCH, entities)
+
+
+def _own_terms(
+    entities: pa.Table, surfaces: pa.Array, postings: Postings, stops: Hashes
+) -> tuple[Ints, Hashes, npt.NDArray[np.float32]]:
+    """Terms of each entity's own words and how often it has them, by row."""
+    owners = np.repeat(np.arange(len(surfaces)), np.diff(postings.starts))
+    by_entity = np.argsort(postings.entities, kind="stable")
+    bounds = np.searchsorted(postings.entities[by_entity], np.arange(len(entities) + 1))
+    parts: list[tuple[Ints, Hashes, npt.NDArray[np.float32]]] = []
+    for begin, end in _blocks(len(entities), "entity terms"):
+        places = by_entity[bounds[begin] : bounds[end]]
+        texts = [
+            (np.arange(begin, end), entities["name"].slice(begin, end - begin)),
+            (postings.entities[places].astype(np.int64), surfaces.take(pa.array(owners[places]))),
+            (np.arange(begin, end), entities["description"].slice(begin, end - begin)),
+        ]
+        rows, hashes = [], []
+        for owner, column in texts:
+            tokens = tokenize(_array(column))
+            found, counted = term_hashes(tokens, stops)
+            rows.append(owner[tokens.texts[counted]] - begin)
+            hashes.append(found[counted])
+        parts.append(_counted(np.concatenate(rows), np.concatenate(hashes), end - begin))
+    lengths, hashes_of, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return np.concatenate(([0], np.cumsum(lengths))), hashes_of, counts
+
+
+def _counted(rows: Ints, hashes: Hashes, size: int) -> tuple[Ints, Hashes, npt.NDArray[np.float32]]:
+    """Distinct (row, hash) pairs: how many a row has, the hashes, how often each stands there."""
+    order = np.lexsort((hashes, rows))
+    rows, hashes = rows[order], hashes[order]
+    begins = np.ones(len(rows), np.bool_)
+    begins[1:] = (np.diff(rows) != 0) | (hashes[1:] != hashes[:-1])
+    firsts = np.flatnonzero(begins)
+    counts = np.diff(np.append(firsts, len(rows))).astype(np.float32)
+    return np.bincount(rows[firsts], minlength=size), hashes[firsts], counts
+
+
+def _lenders(edges: Ints, entities: int) -> tuple[Ints, Ints, npt.NDArray[np.float32]]:
+    """Whose words each entity gets besides its own: parents', and the first children's."""
+    edges = np.unique(edges, axis=0) if len(edges) else edges
     children, parents = edges[:, 0], edges[:, 1]
-    parts.append(_borrowed(starts, columns, children, parents, _PARENT))
     by_parent = np.lexsort((children, parents))
     rank = np.arange(len(edges)) - np.searchsorted(parents[by_parent], parents[by_parent])
     few = by_parent[rank < _MAX_CHILDREN]
-    parts.append(_borrowed(starts, columns, parents[few], children[few], _CHILD))
-    return _normalised(parts, len(entities), terms, idf)
+    takers = np.concatenate((children, parents[few]))
+    givers = np.concatenate((parents, children[few]))
+    weights = np.repeat(np.array([_PARENT, _CHILD], np.float32), [len(edges), len(few)])
+    order = np.argsort(takers, kind="stable")
+    starts = np.searchsorted(takers[order], np.arange(entities + 1))
+    return starts, givers[order], weights[order]
 
 
-def _own_terms(entities: Sequence[SourceEntity]) -> tuple[Ints, Hashes]:
-    """Row and hash of every word of every entity, by row."""
-    rows, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
-    for begin in range(0, len(entities), _BATCH):
-        batch = entities[begin : begin + _BATCH]
-        tokens = tokenize(
-            ["; ".join([e.name, *(a for a, _ in e.aliases), e.description]) for e in batch]
-        )
-        found, counts = term_hashes(tokens)
-        rows.append(tokens.texts[counts] + begin)
-        hashes.append(found[counts])
-    return np.concatenate(rows), np.concatenate(hashes)
-
-
-def _borrowed(
-    starts: Ints, columns: Ints, takers: Ints, givers: Ints, weight: float
-) -> tuple[Ints, Ints, Floats]:
-    """The givers' own terms as entries of the takers."""
-    lengths = starts[givers + 1] - starts[givers]
-    shift = np.repeat(starts[givers] - (np.cumsum(lengths) - lengths), lengths)
-    entries = np.arange(len(shift)) + shift
-    return np.repeat(takers, lengths), columns[entries], np.full(len(shift), weight)
-
-
-def _normalised(
-    parts: Sequence[tuple[Ints, Ints, Floats]], entities: int, terms: Hashes, idf: Floats
-) -> EntityVectors:
-    """Sum entries of one entity and term, damp by the square root, weigh by idf, scale to 1."""
-    rows, columns, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
-    width = max(1, len(terms))
-    cells, inverse = np.unique(rows * width + columns, return_inverse=True)
-    rows, columns = cells // width, cells % width
-    values = np.sqrt(np.bincount(inverse, counts, len(cells))) * idf[columns]
-    norms = np.sqrt(np.bincount(rows, values**2, entities))
-    return EntityVectors(
-        terms=terms,
-        idf=idf.astype(np.float32),
-        starts=np.searchsorted(rows, np.arange(entities + 1)).astype(np.int64),
-        columns=columns.astype(np.int32),
-        values=(values / norms[rows]).astype(np.float32),
-    )
+def _array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -8,16 +8,18 @@ of it, plus how many of them occur in a tagged corpus at all.
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from openmofi.entities.sources import Source, SourceEntity
+from openmofi.entities.lines import bounded_lines
+from openmofi.entities.sources import Source, SourceRow, parts_of
 from openmofi.errors import InputError
 from openmofi.keys import hash_file, hash_json
 
 _FILES = ("data.noun", "index.noun", "noun.exc")
-_HYPERNYMS = ("@", "@i")
+_SUBCLASS, _INSTANCE = "@", "@i"
 _OFFSET = re.compile(r"[0-9]{8}")
 # Frequencies of senses fall about as 1/rank. A sense that never occurs in the tagged corpus comes
 # after all that do; half of what its rank says is a guess in between.
@@ -26,20 +28,40 @@ _UNTAGGED = 0.5
 
 @dataclass(frozen=True)
 class _Synset:
+    line: int
     lemmas: tuple[str, ...]
-    parents: tuple[str, ...]
+    subclass_of: tuple[str, ...]
+    instance_of: tuple[str, ...]
     definition: str
 
 
-def read_wordnet(folder: Path) -> Source:
-    """Read a folder of WNDB files.
+def read_wordnet(folder: Path, max_tokens: int) -> Source:
+    """A folder of WNDB files.
+
+    Args:
+        folder: Holds ``data.noun``, ``index.noun`` and ``noun.exc``.
+        max_tokens: Aliases of more words are left out.
 
     Raises:
-        InputError: A file is missing, or a line is garbled or cut short; it is named.
+        InputError: A file is missing; a line is garbled or cut short: it is named.
     """
     for name in _FILES:
         if not (folder / name).is_file():
             raise InputError(f"WordNet file not found: {folder / name}")
+    counts: Counter[str] = Counter()
+    return Source(
+        name="wordnet",
+        digest=hash_json([hash_file(folder / name) for name in _FILES]),
+        licence="WordNet 3.0 licence, Princeton University",
+        parts=lambda: parts_of(wordnet_rows(folder), max_tokens, counts),
+        notice=_notice(folder / "data.noun"),
+        plurals=dict(_read_exceptions(folder / "noun.exc")),
+        counts=counts,
+    )
+
+
+def wordnet_rows(folder: Path) -> Iterator[SourceRow]:
+    """The synsets of ``data.noun``; an `InputError` names the line that is garbled."""
     synsets = dict(_read_data(folder / "data.noun"))
     if not synsets:
         raise InputError(f"{folder / 'data.noun'} holds no synset")
@@ -48,28 +70,23 @@ def read_wordnet(folder: Path) -> Source:
         for rank, offset in enumerate(offsets):
             weight = (1.0 if rank < tagged else _UNTAGGED) / (rank + 1)
             weights.setdefault(offset, {})[lemma] = weight
-    entities = [_entity(offset, synset, weights) for offset, synset in synsets.items()]
-    return Source(
-        name="wordnet",
-        digest=hash_json([hash_file(folder / name) for name in _FILES]),
-        licence="WordNet 3.0 licence, Princeton University",
-        entities=tuple(entities),
-        notice=_notice(folder / "data.noun"),
-        plurals=dict(_read_exceptions(folder / "noun.exc")),
-    )
+    for offset, synset in synsets.items():
+        yield _entity(offset, synset, weights)
 
 
-def _entity(offset: str, synset: _Synset, weights: dict[str, dict[str, float]]) -> SourceEntity:
+def _entity(offset: str, synset: _Synset, weights: dict[str, dict[str, float]]) -> SourceRow:
     known = weights.get(offset, {})
     # A lemma that index.noun does not list under this synset is its last sense at best.
     aliases = tuple((_words(x), known.get(x.lower(), 0.1 * _UNTAGGED)) for x in synset.lemmas)
-    return SourceEntity(
-        entity_id=f"n{offset}",
-        name=_words(synset.lemmas[0]),
-        aliases=aliases,
-        description=synset.definition,
-        popularity=max(weight for _, weight in aliases),
-        parents=tuple(f"n{parent}" for parent in synset.parents),
+    return SourceRow(
+        f"n{offset}",
+        synset.line,
+        _words(synset.lemmas[0]),
+        synset.definition,
+        max(weight for _, weight in aliases),
+        aliases,
+        instance_of=tuple(f"n{parent}" for parent in synset.instance_of),
+        subclass_of=tuple(f"n{parent}" for parent in synset.subclass_of),
     )
 
 
@@ -84,7 +101,7 @@ def _read_data(path: Path) -> Iterator[tuple[str, _Synset]]:
         try:
             if not bar:
                 raise ValueError("it has no ' | ' before a gloss")
-            offset, synset = _parse_synset(fields.split(), gloss)
+            offset, synset = _parse_synset(number, fields.split(), gloss)
         except (ValueError, IndexError) as error:
             raise _garbled(path, number, error) from None
         if offset in seen:
@@ -93,7 +110,7 @@ def _read_data(path: Path) -> Iterator[tuple[str, _Synset]]:
         yield offset, synset
 
 
-def _parse_synset(fields: list[str], gloss: str) -> tuple[str, _Synset]:
+def _parse_synset(line: int, fields: list[str], gloss: str) -> tuple[str, _Synset]:
     """``offset lexfile n words (word lex_id)… pointers (symbol offset pos ranks)…``, and gloss."""
     offset, kind, count = fields[0], fields[2], int(fields[3], 16)
     if not _OFFSET.fullmatch(offset) or kind != "n" or count < 1:
@@ -103,9 +120,12 @@ def _parse_synset(fields: list[str], gloss: str) -> tuple[str, _Synset]:
     pointers = fields[pointers_at + 1 :]
     if len(lemmas) != count or len(pointers) != 4 * int(fields[pointers_at]):
         raise ValueError("its counts do not fit its fields")
-    parents = [pointers[i + 1] for i in range(0, len(pointers), 4) if pointers[i] in _HYPERNYMS]
+    targets = {
+        kind: tuple(pointers[i + 1] for i in range(0, len(pointers), 4) if pointers[i] == kind)
+        for kind in (_SUBCLASS, _INSTANCE)
+    }
     definition = gloss.partition('; "')[0].strip()
-    return offset, _Synset(tuple(lemmas), tuple(parents), definition)
+    return offset, _Synset(line, tuple(lemmas), targets[_SUBCLASS], targets[_INSTANCE], definition)
 
 
 def _read_index(path: Path, synsets: dict[str, _Synset]) -> Iterator[tuple[str, int, list[str]]]:
@@ -149,7 +169,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     with path.open(encoding="utf-8", newline="\n") as file:
         try:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(bounded_lines(file, path), start=1):
                 if line.startswith(" ") or not line.strip():
                     continue
                 if not line.endswith("\n"):

@@ -176,8 +176,8 @@ def test_a_folder_is_replaced_only_if_it_is_a_knowledge_base(
 
 def test_a_damaged_knowledge_base_is_named(tmp_path: Path, table: str) -> None:
     folder = build_knowledge_base_folder(str(tmp_path / "kb"), csv=table)
-    (folder / "entities.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"entities\.parquet is missing or cut short"):
+    (folder / "entities.arrow").write_bytes(b"ARROW1")
+    with pytest.raises(InputError, match=r"entities\.arrow is missing or damaged"):
         len(load_knowledge_base_folder(folder))
     head = json.loads((folder / "kb.json").read_text())
     (folder / "kb.json").write_text(json.dumps({**head, "format": 99}))

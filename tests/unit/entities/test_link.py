@@ -181,7 +181,7 @@ def test_posteriors_equal_the_formula_written_out(base_uri: str) -> None:
         total = np.zeros(dense.shape[1])
         for name in names:
             tokens = base.matcher.match([name]).tokens
-            for term in base.vectors.find_terms(term_hashes(tokens)[0]):
+            for term in base.vectors.find_terms(term_hashes(tokens, base.vectors.stops)[0]):
                 if term >= 0:
                     total[term] += base.vectors.idf[term]
         return total

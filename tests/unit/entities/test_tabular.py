@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openmofi.entities.tabular import read_table_source
+from openmofi.entities.build import build_knowledge_base_folder
+from openmofi.entities.tabular import read_table_source, table_rows
 from openmofi.errors import InputError
 from support.entities import GEORGIA, write_csv
 
@@ -13,19 +14,21 @@ HEADER = "entity_id,name,aliases,description,prior,parents\n"
 
 
 def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
-    from_csv = read_table_source(write_csv(tmp_path / "kb.csv", GEORGIA))
+    from_csv = list(table_rows(write_csv(tmp_path / "kb.csv", GEORGIA)))
     lines = [json.dumps({**row, "aliases": row["aliases"].split("|")}) for row in GEORGIA]
     (tmp_path / "kb.jsonl").write_text("\n".join(lines))
-    assert read_table_source(tmp_path / "kb.jsonl").entities == from_csv.entities
+    from_jsonl = list(table_rows(tmp_path / "kb.jsonl"))
+    assert [row.line for row in from_csv] == [row.line + 1 for row in from_jsonl]
+    assert [row[2:] for row in from_jsonl] == [row[2:] for row in from_csv]
 
 
 def test_the_name_is_an_alias_and_prior_and_parents_are_optional(tmp_path: Path) -> None:
     path = tmp_path / "kb.csv"
     path.write_text("entity_id,name,aliases,description\nQ1, red  fox ,fox| |red fox,\n")
-    [entity] = read_table_source(path).entities
+    [entity] = table_rows(path)
     assert entity.name == "red fox"
     assert entity.aliases == (("red fox", 1.0), ("fox", 1.0))
-    assert (entity.description, entity.popularity, entity.parents) == ("", 1.0, ())
+    assert (entity.description, entity.popularity, entity.broader) == ("", 1.0, ())
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,8 @@ def test_bad_csv_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "kb.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=message) as caught:
-        read_table_source(path)
+        build_knowledge_base_folder(str(tmp_path / "out"), csv=str(path))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kb.csv"]
     assert "kb.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -66,12 +70,12 @@ def test_bad_jsonl_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "kb.jsonl"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        read_table_source(path)
+        list(table_rows(path))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"not found: .*absent\.csv"):
-        read_table_source(tmp_path / "absent.csv")
+        read_table_source(tmp_path / "absent.csv", 16)
 
 
 @settings(max_examples=150, deadline=None)
@@ -82,7 +86,7 @@ def test_any_bytes_end_in_a_source_or_our_error(
     path = tmp_path_factory.getbasetemp() / f"fuzz{suffix}"
     path.write_bytes((HEADER.encode() if suffix == ".csv" else b"") + data)
     try:
-        entities = read_table_source(path).entities
+        entities = list(table_rows(path))
     except InputError:
-        entities = ()
+        entities = []
     assert all(entity.entity_id and entity.name for entity in entities)

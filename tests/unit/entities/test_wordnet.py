@@ -2,33 +2,33 @@ from pathlib import Path
 
 import pytest
 
-from openmofi.entities.wordnet import read_wordnet
+from openmofi.entities.wordnet import read_wordnet, wordnet_rows
 from openmofi.errors import InputError
 from support.entities import DATA_NOUN, INDEX_NOUN, write_wordnet
 
 
 def test_a_synset_is_an_entity(tmp_path: Path) -> None:
-    source = read_wordnet(write_wordnet(tmp_path))
-    entities = {entity.entity_id: entity for entity in source.entities}
+    source = read_wordnet(write_wordnet(tmp_path), 16)
+    entities = {entity.entity_id: entity for entity in wordnet_rows(tmp_path)}
     assert sorted(entities) == ["n00000010", "n00000020", "n00000030", "n00000040"]
     person = entities["n00000040"]
     assert person.name == "person"
     assert [alias for alias, _ in person.aliases] == ["person", "human being", "man"]
-    assert entities["n00000030"].parents == ("n00000040",)
+    assert entities["n00000030"].instance_of == ("n00000040",)
     assert source.plurals == {"men": "man", "human beings": "human being"}
     assert source.notice == "A licence of the maker of this file.\n"
 
 
 def test_the_description_is_the_gloss_without_examples(tmp_path: Path) -> None:
-    source = read_wordnet(write_wordnet(tmp_path))
-    described = {entity.entity_id: entity.description for entity in source.entities}
+    source = list(wordnet_rows(write_wordnet(tmp_path)))
+    described = {entity.entity_id: entity.description for entity in source}
     assert described["n00000010"] == "a being that moves"
     assert described["n00000020"] == "wading bird of marshes"
 
 
 def test_weights_follow_sense_order_and_tagging(tmp_path: Path) -> None:
-    source = read_wordnet(write_wordnet(tmp_path))
-    weights = {e.entity_id: dict(e.aliases) for e in source.entities}
+    source = list(wordnet_rows(write_wordnet(tmp_path)))
+    weights = {e.entity_id: dict(e.aliases) for e in source}
     assert weights["n00000030"]["Crane"] > weights["n00000020"]["crane"] > 0
     # "animal" occurs in the tagged corpus, "beast" does not; both are first senses.
     assert weights["n00000010"]["animal"] > weights["n00000010"]["beast"]
@@ -38,7 +38,7 @@ def test_weights_follow_sense_order_and_tagging(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     (write_wordnet(tmp_path) / name).unlink()
     with pytest.raises(InputError, match=f"{name}$"):
-        read_wordnet(tmp_path)
+        read_wordnet(tmp_path, 16)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 def test_garbled_files_are_one_line(tmp_path: Path, changed: dict[str, str], message: str) -> None:
     write_wordnet(tmp_path, **changed)
     with pytest.raises(InputError, match=message) as caught:
-        read_wordnet(tmp_path)
+        list(read_wordnet(tmp_path, 16).parts())
     assert "\n" not in str(caught.value)
 
 
@@ -67,4 +67,4 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     path = write_wordnet(tmp_path) / "index.noun"
     path.write_bytes(path.read_bytes() + b"\xff\xfe n 1 0 1 0 00000010\n")
     with pytest.raises(InputError, match=r"index\.noun, line .*UTF-8"):
-        read_wordnet(tmp_path)
+        list(read_wordnet(tmp_path, 16).parts())

@@ -1,0 +1,134 @@
+"""From the sources to the files of a knowledge base; the same input gives the same bytes."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from openmofi import records
+from openmofi.entities.arrays import write_table
+from openmofi.entities.config import KnowledgeBaseConfig
+from openmofi.entities.gather import Gathered, gather
+from openmofi.entities.index import build_index
+from openmofi.entities.knowledge_base import ENTITIES, FORMAT, HEAD, KIND
+from openmofi.entities.sources import Source
+from openmofi.entities.stopwords import stop_phrases
+from openmofi.entities.vectors import write_vectors
+from openmofi.progress import say
+
+_ALIASES = pa.schema(
+    [
+        pa.field("surface", pa.string(), nullable=False),  # folded, as the matcher compares it
+        pa.field("entity_id", pa.string(), nullable=False),
+        pa.field("prior", pa.float32(), nullable=False),  # P(entity | surface)
+    ]
+)
+_GRAPH = pa.schema(
+    [
+        pa.field("entity_id", pa.string(), nullable=False),
+        pa.field("parent_id", pa.string(), nullable=False),
+        pa.field("relation", pa.string(), nullable=False),  # instance_of, subclass_of, broader
+    ]
+)
+
+
+def compile_sources(
+    sources: Sequence[Source], settings: KnowledgeBaseConfig, digest: str, folder: Path
+) -> dict[str, Any]:
+    """Write all files of a knowledge base; return what its manifest says.
+
+    Raises:
+        InputError: A source is malformed, an id occurs twice, or there would be nothing to link to.
+    """
+    gathered = gather(sources, settings)
+    postings = gathered.postings
+    index = build_index(
+        gathered.surfaces,
+        postings.starts,
+        postings.entities,
+        postings.priors,
+        stops=stop_phrases(),
+        plurals=gathered.plurals,
+        inflection=settings.inflection,
+    )
+    index.save(folder / "matcher")
+    write_vectors(
+        folder / "vectors", gathered.entities, gathered.surfaces, postings, gathered.edges
+    )
+    _write_tables(folder, gathered)
+    content = _summary(sources, settings, gathered)
+    _write_head(folder / HEAD, {"format": FORMAT, "digest": digest, **content})
+    notices = "\n".join(dict.fromkeys(source.notice for source in sources if source.notice))
+    if notices:
+        (folder / "NOTICE.txt").write_text(notices, encoding="utf-8")
+    names = ", ".join(source.name for source in sources)
+    say(f"{KIND}: {content['entities']} entities, {content['aliases']} aliases from {names}")
+    return content
+
+
+def _summary(
+    sources: Sequence[Source], settings: KnowledgeBaseConfig, gathered: Gathered
+) -> dict[str, Any]:
+    """What the manifest says of entities, aliases and where they come from."""
+    sizes = np.diff(gathered.postings.starts)
+    reached = np.zeros(len(gathered.entities), np.bool_)
+    reached[gathered.postings.entities] = True
+    left_out = sum((source.counts for source in sources), Counter[str]())
+    origins = [
+        origin
+        for source in sources
+        for origin in source.origins or ({"name": source.name, "digest": source.digest},)
+    ]
+    licences = dict.fromkeys(source.licence for source in sources if source.licence)
+    return {
+        "entities": len(gathered.entities),
+        "aliases": len(gathered.surfaces),
+        "sources": [dict(origin) for origin in origins],
+        "licence": settings.licence or "; ".join(licences),
+        "counts": {
+            "aliases_too_long": 0,
+            "aliases_without_word": 0,
+            **left_out,
+            "alias_entity_pairs": len(gathered.postings.entities),
+            "ambiguous_aliases": int(np.count_nonzero(sizes > 1)),
+            "entities_without_alias": int(np.count_nonzero(~reached)),
+            **gathered.counts,
+        },
+    }
+
+
+def _write_tables(folder: Path, gathered: Gathered) -> None:
+    entities = records.checked(gathered.entities, ENTITIES)
+    write_table(folder / "entities.arrow", entities)
+    ids = entities["entity_id"].combine_chunks()
+    owners = np.repeat(np.arange(len(gathered.surfaces)), np.diff(gathered.postings.starts))
+    aliases = pa.table(
+        {
+            "surface": gathered.surfaces.take(pa.array(owners)),
+            "entity_id": ids.take(pa.array(gathered.postings.entities)),
+            "prior": gathered.postings.priors,
+        }
+    )
+    graph = pa.table(
+        {
+            "entity_id": ids.take(pa.array(gathered.edges[:, 0])),
+            "parent_id": ids.take(pa.array(gathered.edges[:, 1])),
+            "relation": gathered.relations,
+        }
+    )
+    tables: Mapping[str, pa.Table] = {
+        "entities": entities,
+        "aliases": records.checked(aliases, _ALIASES),
+        "graph": records.checked(graph, _GRAPH),
+    }
+    for name, table in tables.items():
+        (folder / f"{name}.parquet").write_bytes(records.to_parquet(table))
+
+
+def _write_head(path: Path, head: Mapping[str, Any]) -> None:
+    text = json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,195 @@
+"""All sources in one database: entities, candidates of each surface, edges of the graph."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from openmofi.database import first_row, working_database
+from openmofi.entities.config import KnowledgeBaseConfig
+from openmofi.entities.kernels_hash import Ints
+from openmofi.entities.priors import Postings, mix_priors
+from openmofi.entities.select import resolve_redirects, select_types
+from openmofi.entities.sources import Source
+from openmofi.entities.text import surface_keys
+from openmofi.errors import InputError
+from openmofi.progress import bar
+
+Database = duckdb.DuckDBPyConnection
+
+_TABLES = """
+CREATE TABLE entities (
+    source INT, entity_id VARCHAR, line BIGINT, name VARCHAR, description VARCHAR, popularity FLOAT
+);
+CREATE TABLE aliases (source INT, entity_id VARCHAR, surface VARCHAR, weight DOUBLE);
+CREATE TABLE edges (source INT, entity_id VARCHAR, parent_id VARCHAR, relation VARCHAR);
+CREATE TABLE redirects (source INT, entity_id VARCHAR, target_id VARCHAR);
+CREATE TABLE plurals (source INT, plural VARCHAR, singular VARCHAR);
+"""
+
+_REPEATED = """
+SELECT entity_id, list(source ORDER BY source, line)[:2], list(line ORDER BY source, line)[:2]
+FROM entities GROUP BY entity_id{by_source} HAVING count(*) > 1 ORDER BY entity_id LIMIT 1
+"""
+
+# Ids are compared by their bytes, as Python compares them.
+_ROWS = """
+CREATE TABLE numbered AS
+SELECT row_number() OVER (ORDER BY entity_id) - 1 AS row, * EXCLUDE (source, line)
+FROM (SELECT DISTINCT ON (entity_id) * FROM entities ORDER BY entity_id, source)
+"""
+
+_PAIRS = """
+CREATE TABLE pairs AS
+SELECT surface, row, source, max(weight) AS weight
+FROM aliases JOIN numbered USING (entity_id) GROUP BY ALL
+"""
+
+# The matcher itself knows plurals of one word; those of several become aliases.
+_PLURALS = """
+INSERT INTO pairs
+SELECT p.plural, q.row, q.source, q.weight
+FROM plurals p JOIN pairs q ON q.surface = p.singular AND q.source = p.source
+WHERE contains(p.plural, ' ')
+  AND (p.plural, p.source) NOT IN (SELECT (surface, source) FROM pairs)
+"""
+
+_EDGES = """
+SELECT DISTINCT c.row AS child, p.row AS parent, e.relation
+FROM edges e JOIN numbered c USING (entity_id) JOIN numbered p ON e.parent_id = p.entity_id
+WHERE c.row <> p.row ORDER BY child, parent, relation
+"""
+_UNKNOWN = """
+SELECT count(*) FROM (SELECT DISTINCT entity_id, parent_id, relation FROM edges)
+SEMI JOIN numbered USING (entity_id) ANTI JOIN numbered n ON parent_id = n.entity_id
+"""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the files of a knowledge base are made from.
+
+    Args:
+        entities: entity_id, name, description, popularity; sorted by id.
+        surfaces: Distinct, in the order of their bytes.
+        postings: The candidates of each surface.
+        edges: ``[edges, 2]`` rows of child and parent, sorted.
+        relations: ``[edges]`` of `RELATIONS`.
+        plurals: Irregular plural to singular, folded, one word each.
+        counts: For the manifest.
+    """
+
+    entities: pa.Table
+    surfaces: pa.Array
+    postings: Postings
+    edges: Ints
+    relations: pa.Array
+    plurals: dict[str, str]
+    counts: dict[str, int]
+
+
+def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered:
+    """Read all sources and put them together.
+
+    Raises:
+        InputError: A source is malformed, an id occurs twice, or there would be nothing to link to.
+    """
+    plurals = {k: v for source in sources for k, v in _fold_plurals(source)}
+    with working_database("kb") as database:
+        database.execute(_TABLES)
+        for number, source in enumerate(sources):
+            _load(database, number, source)
+            resolve_redirects(database, number)
+            if source.selects:
+                dropped = select_types(database, number, source.name, settings.wikidata)
+                source.counts["not_selected"] += dropped
+        _check_ids(database, sources, settings)
+        database.execute(_ROWS)
+        database.execute(_PAIRS)
+        database.execute(_PLURALS)
+        surfaces, postings = _postings(database, sources)
+        edges = _fetch(database, _EDGES)
+        [unknown] = first_row(database, _UNKNOWN) or (0,)
+        columns = "entity_id, name, description, popularity"
+        return Gathered(
+            entities=_fetch(database, f"SELECT {columns} FROM numbered ORDER BY row"),
+            surfaces=surfaces,
+            postings=postings,
+            edges=np.stack([_ints(edges, "child"), _ints(edges, "parent")], axis=1),
+            relations=edges["relation"].combine_chunks(),
+            plurals={plural: one for plural, one in plurals.items() if " " not in plural},
+            counts={"parents": edges.num_rows, "unknown_parents": int(unknown)},
+        )
+
+
+def _load(database: Database, number: int, source: Source) -> None:
+    for part in bar(source.parts(), label=source.name, unit="part"):
+        for name, table in part._asdict().items():
+            database.register("part", table)
+            columns = ", ".join(table.column_names)
+            database.execute(
+                f"INSERT INTO {name} (source, {columns}) SELECT {number}, {columns} FROM part"
+            )
+            database.unregister("part")
+    folded = list(_fold_plurals(source))
+    if folded:
+        database.executemany(f"INSERT INTO plurals VALUES ({number}, ?, ?)", folded)
+
+
+def _fold_plurals(source: Source) -> list[tuple[str, str]]:
+    written = source.plurals
+    folded = [key for key, _ in surface_keys([*written.keys(), *written.values()])]
+    pairs = zip(folded[: len(written)], folded[len(written) :], strict=True)
+    return [(plural, singular) for plural, singular in pairs if plural and singular]
+
+
+def _check_ids(
+    database: Database, sources: Sequence[Source], settings: KnowledgeBaseConfig
+) -> None:
+    by_source = ", source" if settings.same_id == "combine" else ""
+    found = first_row(database, _REPEATED.format(by_source=by_source))
+    if found:
+        entity_id, (one, other), (line, again) = found
+        if one == other:
+            raise InputError(
+                f"{sources[one].name}, line {again}: entity id '{entity_id}' is also in line {line}"
+            )
+        raise InputError(
+            f"entity id '{entity_id}' is in {sources[one].name} and in {sources[other].name}: "
+            "rename one, or set same_id to combine if both mean the same entity"
+        )
+    [count] = first_row(database, "SELECT count(*) FROM entities") or (0,)
+    if not count:
+        names = ", ".join(source.name for source in sources)
+        raise InputError(f"the knowledge base would have no entity: nothing is left of {names}")
+
+
+def _postings(database: Database, sources: Sequence[Source]) -> tuple[pa.Array, Postings]:
+    pairs = _fetch(database, "SELECT * FROM pairs ORDER BY surface, row, source")
+    if not pairs.num_rows:
+        raise InputError("the knowledge base would have no alias that the matcher can find")
+    surface = pairs["surface"].cast(pa.large_string()).combine_chunks()
+    begins = np.ones(len(surface), np.bool_)
+    changed = pc.not_equal(surface[1:], surface[:-1])
+    begins[1:] = changed.to_numpy(zero_copy_only=False)
+    postings = mix_priors(
+        np.cumsum(begins) - 1,
+        _ints(pairs, "row"),
+        _ints(pairs, "source"),
+        pairs["weight"].to_numpy(),
+        np.array([source.priors for source in sources]),
+    )
+    return surface.filter(pa.array(begins)), postings
+
+
+def _fetch(database: Database, query: str) -> pa.Table:
+    table: pa.Table = database.sql(query).to_arrow_table()
+    return table
+
+
+def _ints(table: pa.Table, column: str) -> Ints:
+    values: Ints = table[column].to_numpy().astype(np.int64)
+    return values
