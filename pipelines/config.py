@@ -50,6 +50,7 @@ class CrawlConfig(PipelineConfig):
     source: str = Field(min_length=1)
     labeler: str = ""
     labeler_pretrained: str = ""
+    wikidata: str = ""
     wordnet: str = ""
     knowledge_base_csv: str = ""
     groups: int = Field(1, ge=1)
@@ -65,8 +66,8 @@ class CrawlConfig(PipelineConfig):
 
     def problem(self) -> str:
         """The knowledge base or the labeler, where one is missing."""
-        if not self.wordnet and not self.knowledge_base_csv:
-            return "no knowledge base: set 'wordnet', 'knowledge_base_csv' or both"
+        if not (self.wikidata or self.wordnet or self.knowledge_base_csv):
+            return "no knowledge base: set 'wikidata', 'wordnet', 'knowledge_base_csv' or several"
         return self._labeler_problem()
 
     def _labeler_problem(self) -> str:

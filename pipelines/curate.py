@@ -112,6 +112,7 @@ def curate(
     source: str,
     labeler: str,
     labeler_pretrained: str = "",
+    wikidata: str = "",
     wordnet: str = "",
     knowledge_base_csv: str = "",
     groups: int = 1,
@@ -133,6 +134,7 @@ def curate(
         source: The crawl: a folder or prefix with tars, a folder of images, or a table.
         labeler: The CLIP that labels: open_clip name, hf-hub:org/name, or a folder.
         labeler_pretrained: Tag of its weights, for an open_clip name.
+        wikidata: Wikidata JSON dump; empty for none.
         wordnet: Folder with WordNet's data files; empty for none.
         knowledge_base_csv: CSV of your own entities; empty for none.
         groups: How many pods share the crawl.
@@ -148,7 +150,12 @@ def curate(
     """
     entities = place(
         build_knowledge_base(
-            root=root, wordnet=wordnet, csv=knowledge_base_csv, config=knowledge_base
+            root=root,
+            wikidata=wikidata,
+            wordnet=wordnet,
+            csv=knowledge_base_csv,
+            config=knowledge_base,
+            workers=workers,
         )
     )
     model = place(import_model(root=root, source=labeler, pretrained=labeler_pretrained))

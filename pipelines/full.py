@@ -88,6 +88,7 @@ def full(
     labeler: str = "",
     labeler_pretrained: str = "",
     labeler_crawl: str = "",
+    wikidata: str = "",
     wordnet: str = "",
     knowledge_base_csv: str = "",
     groups: int = 1,
@@ -120,6 +121,7 @@ def full(
         labeler: The CLIP that labels: open_clip name, hf-hub:org/name, or a folder.
         labeler_pretrained: Tag of its weights, for an open_clip name.
         labeler_crawl: A second crawl, so that the labeler never scores what it has memorised.
+        wikidata: Wikidata JSON dump; empty for none.
         wordnet: Folder with WordNet's data files; empty for none.
         knowledge_base_csv: CSV of your own entities; empty for none.
         groups: How many pods share the crawl.
@@ -149,7 +151,12 @@ def full(
     }
     entities = place(
         build_knowledge_base(
-            root=root, wordnet=wordnet, csv=knowledge_base_csv, config=knowledge_base
+            root=root,
+            wikidata=wikidata,
+            wordnet=wordnet,
+            csv=knowledge_base_csv,
+            config=knowledge_base,
+            workers=workers,
         )
     ).outputs["Output"]
     # A truth value, because kfp.local skips both branches when a text holds a quotation mark.

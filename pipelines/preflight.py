@@ -31,7 +31,7 @@ def check_inputs(arguments: dict[str, Any]) -> list[str]:
     for name, kind in _MANIFESTS.items():
         if arguments.get(name):
             read_manifest(arguments[name], kind)
-    for name in ("wordnet", "knowledge_base_csv", "labeler"):
+    for name in ("wikidata", "wordnet", "knowledge_base_csv", "labeler"):
         _check_path(name, arguments.get(name, ""))
     if arguments.get("evaluation_data"):
         read_image_set(arguments["evaluation_data"])

@@ -25,6 +25,7 @@ def refresh(
     parent: str = "",
     baseline: str = "",
     labeler_pretrained: str = "",
+    wikidata: str = "",
     wordnet: str = "",
     knowledge_base_csv: str = "",
     groups: int = 1,
@@ -57,6 +58,7 @@ def refresh(
         parent: URI of the `dataset` manifest that the new version follows; empty for the first.
         baseline: URI of the `model` manifest to compare with; empty for none.
         labeler_pretrained: Tag of its weights, for an open_clip name.
+        wikidata: Wikidata JSON dump; empty for none.
         wordnet: Folder with WordNet's data files; empty for none.
         knowledge_base_csv: CSV of your own entities; empty for none.
         groups: How many pods share the crawl.
@@ -84,7 +86,12 @@ def refresh(
     }
     entities = place(
         build_knowledge_base(
-            root=root, wordnet=wordnet, csv=knowledge_base_csv, config=knowledge_base
+            root=root,
+            wikidata=wikidata,
+            wordnet=wordnet,
+            csv=knowledge_base_csv,
+            config=knowledge_base,
+            workers=workers,
         )
     )
     imported = place(import_model(root=root, source=labeler, pretrained=labeler_pretrained))

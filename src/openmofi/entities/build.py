@@ -158,7 +158,7 @@ def _sources(
 def _recipe(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> str:
     # Two files of one name are two sources, and the first one's names win where ids are combined.
     digests = {f"{place} {source.name}": source.digest for place, source in enumerate(sources)}
-    config = {**settings.model_dump(mode="json"), "stop_phrases": stop_phrases()}
+    config = {**settings.model_dump(mode="json"), "stop_phrases": list(stop_phrases())}
     if not any(source.selects for source in sources):
         del config["wikidata"]
     return recipe_key(KIND, STAGE_VERSION, config, digests, [])

@@ -127,7 +127,7 @@ def part_table(rows: Sequence[SourceRow], max_tokens: int, counts: Counter[str])
     for row in rows:
         kept: dict[str, float] = {}
         for (_, weight), (key, length) in zip(row.aliases, keyed, strict=False):
-            if not key or length > max_tokens or len(key.encode()) > MAX_KEY_BYTES:
+            if not key or length > max_tokens or len(key) > MAX_KEY_BYTES // 4:
                 counts["aliases_too_long" if key else "aliases_without_word"] += 1
                 continue
             for form in _forms(key):

@@ -112,7 +112,8 @@ def _entity(row: Mapping[str, Any], line: int, where: str) -> SourceRow:
 
 def _text(value: Any) -> str:
     # JSON may escape half of a surrogate pair, which no file can hold.
-    return "" if value is None else _SURROGATE.sub("\ufffd", " ".join(str(value).split()))
+    text = "" if value is None else " ".join(str(value).split())
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _several(value: Any) -> list[str]:

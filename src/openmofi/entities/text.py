@@ -29,7 +29,7 @@ from openmofi.entities.unicode_tables import (
     unicode_tables,
 )
 
-MAX_KEY_BYTES = 0x7FFF  # of a surface key in UTF-8
+MAX_KEY_BYTES = 0x7FFF  # of a surface key in UTF-8; a character has up to 4
 _BATCH = 20_000  # texts folded at a time
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

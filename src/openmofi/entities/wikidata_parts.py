@@ -98,6 +98,10 @@ def _parts(path: Path, job: _Parse, workers: int, counts: Counter[str]) -> Itera
     store = open_store(job.root)
     if not store.exists(job.end_key):
         _parse_all(path, job, workers, store)
+    return _stored(store, job, counts)
+
+
+def _stored(store: Store, job: _Parse, counts: Counter[str]) -> Iterator[Part]:
     for number in range(int(json.loads(store.get(job.end_key))["parts"])):
         table = from_parquet(store.get(job.part_key(number)))
         counts.update(json.loads(table.schema.metadata[b"counts"]))
