@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -131,4 +133,41 @@ def _sample(number: int, alt_text: str, title: str | None, status: str) -> dict[
         "width": 8,
         "height": 8,
         "status": status,
+    }
+
+
+def write_dump_of(path: Path, items: Mapping[str, Mapping[str, Any]]) -> Path:
+    """A Wikidata dump of few items, one a line after the first.
+
+    Args:
+        path: Plain JSON.
+        items: By id: ``redirect``; or ``label`` (else the id), ``aliases``, ``P31`` and ``P279``
+            (ids), ``sites`` (how many).
+    """
+    lines = [json.dumps(_dump_item(entity_id, **fields)) for entity_id, fields in items.items()]
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+    return path
+
+
+def _dump_item(entity_id: str, **fields: Any) -> dict[str, Any]:
+    if "redirect" in fields:
+        return {"entity": entity_id, "redirect": fields["redirect"]}
+
+    def term(text: str) -> dict[str, str]:
+        return {"language": "en", "value": text}
+
+    def statement(target: str) -> dict[str, Any]:
+        value = {"value": {"entity-type": "item", "id": target}, "type": "wikibase-entityid"}
+        snak = {"snaktype": "value", "datavalue": value}
+        return {"mainsnak": snak, "type": "statement", "rank": "normal"}
+
+    relations = {name: fields[name] for name in ("P31", "P279") if name in fields}
+    return {
+        "type": "item",
+        "id": entity_id,
+        "labels": {"en": term(fields.get("label", entity_id))},
+        "descriptions": [],
+        "aliases": {"en": [term(alias) for alias in fields.get("aliases", ())]},
+        "claims": {name: [statement(x) for x in some] for name, some in relations.items()},
+        "sitelinks": {f"wiki{number}": {} for number in range(fields.get("sites", 0))},
     }

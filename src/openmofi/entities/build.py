@@ -1,4 +1,10 @@
-"""Build a knowledge base: sources in, one folder of mapped files out, the same bytes every time."""
+"""Build a knowledge base: sources in, one folder of mapped files out, the same bytes every time.
+
+A build that fails leaves nothing behind but the parsed parts of a dump (hours of work for that of
+Wikidata), and those only if another try can use them. So they stay after a kill, a full disk, or an
+error in the settings or in another source; they are removed if the dump itself is damaged, since it
+will be another one when it is mended.
+"""
 
 import contextlib
 import json
@@ -12,19 +18,19 @@ from openmofi.config import parse_config
 from openmofi.entities.compile import compile_sources
 from openmofi.entities.config import KnowledgeBaseConfig
 from openmofi.entities.knowledge_base import HEAD, KIND
-from openmofi.entities.merge import read_knowledge_base
+from openmofi.entities.merge import read_knowledge_bases
 from openmofi.entities.sources import Source, local_path
 from openmofi.entities.stopwords import stop_phrases
 from openmofi.entities.tabular import read_table_source
-from openmofi.entities.wikidata_parts import read_wikidata
+from openmofi.entities.wikidata_parts import PARTS, read_wikidata
 from openmofi.entities.wordnet import read_wordnet
-from openmofi.errors import InputError
+from openmofi.errors import InputError, OpenMofiError
 from openmofi.keys import hash_folder, recipe_key
 from openmofi.progress import say
 from openmofi.storage import open_store, put_folder
 from openmofi.versions import Manifest, write_manifest
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 
 def build_knowledge_base(
@@ -85,12 +91,16 @@ def build_knowledge_base_folder(
 ) -> Path:
     """Build a knowledge base as a plain folder; one that is there already is replaced whole.
 
-    The parts of a dump are kept in ``OUT.parts`` until the folder is there.
+    The parts of a dump are kept in ``OUT.parts`` until the folder is there; an error that leaves
+    them says so.
 
     Raises:
-        InputError: As `build_knowledge_base`; or ``out`` holds something that is no knowledge base.
+        InputError: As `build_knowledge_base`; or ``out`` is no place for a folder, or holds
+            something that is no knowledge base.
     """
     target = local_path(out)
+    if not target.name or target.name == ".." or "://" in str(out).removeprefix("file://"):
+        raise InputError(f"'{out}' is no name for a new folder; give one such as kb")
     if target.exists() and not (target / HEAD).is_file():
         is_empty_folder = target.is_dir() and not any(target.iterdir())
         if not is_empty_folder:
@@ -102,23 +112,55 @@ def build_knowledge_base_folder(
     if (target / HEAD).is_file() and _digest_of(target / HEAD) == digest:
         say(f"{KIND}: {target} reused; its sources and settings have not changed")
         return target
-    with _replacing(target) as folder:
+    with _replacing(target) as folder, _explained(parts):
         compile_sources(sources, settings, digest, folder)
-    shutil.rmtree(parts, ignore_errors=True)
+    _remove_parts(parts)
     return target
+
+
+@contextlib.contextmanager
+def _explained(parts: Path) -> Iterator[None]:
+    """An error says that parts are left; if none are, no folder of them is either."""
+    try:
+        yield
+    except OpenMofiError as error:
+        if any(path.is_file() for path in (parts / PARTS).rglob("*")):
+            raise type(error)(
+                f"{error} (what is parsed of the dump stays in {parts} for the next try)"
+            ) from None
+        _remove_parts(parts)
+        raise
+
+
+def _remove_parts(parts: Path) -> None:
+    """What we wrote there, and the folder if there is nothing of anybody else's in it."""
+    shutil.rmtree(parts / PARTS, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        parts.rmdir()
 
 
 @contextlib.contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
     """An empty folder beside the target that takes its place if all goes well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as temporary:
-        folder = Path(temporary, "new")
-        folder.mkdir()
-        yield folder
-        if target.exists():
-            target.rename(Path(temporary, "old"))
-        shutil.move(folder, target)
+    made = [parent for parent in target.parents if not parent.exists()]  # the innermost first
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent)
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror}") from None
+    try:
+        with temporary:
+            folder = Path(temporary.name, "new")
+            folder.mkdir()
+            yield folder
+            if target.exists():
+                target.rename(Path(temporary.name, "old"))
+            shutil.move(folder, target)
+    except BaseException:
+        for parent in made:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        raise
 
 
 def _digest_of(head: Path) -> str:
@@ -138,7 +180,7 @@ def _sources(
     workers: int,
 ) -> list[Source]:
     longest = settings.max_alias_tokens
-    sources = [read_knowledge_base(base) for base in merge]
+    sources = read_knowledge_bases(merge)
     if wikidata:
         sources.append(
             read_wikidata(local_path(wikidata), parts, settings.wikidata, longest, workers)
@@ -157,7 +199,11 @@ def _sources(
 
 def _recipe(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> str:
     # Two files of one name are two sources, and the first one's names win where ids are combined.
-    digests = {f"{place} {source.name}": source.digest for place, source in enumerate(sources)}
+    # Where a knowledge base lies is no part of it.
+    digests = {
+        str(place) if source.priors else f"{place} {source.name}": source.digest
+        for place, source in enumerate(sources)
+    }
     config = {**settings.model_dump(mode="json"), "stop_phrases": list(stop_phrases())}
     if not any(source.selects for source in sources):
         del config["wikidata"]

@@ -20,18 +20,23 @@ from openmofi.entities.stopwords import stop_phrases
 from openmofi.entities.vectors import write_vectors
 from openmofi.progress import say
 
-_ALIASES = pa.schema(
+_AND = "; "  # between the licences of several sources
+
+# Large strings: 32-bit offsets end at 2 GB, and Wikidata's aliases are more.
+_TEXT = pa.large_string()
+ALIASES = pa.schema(
     [
-        pa.field("surface", pa.string(), nullable=False),  # folded, as the matcher compares it
-        pa.field("entity_id", pa.string(), nullable=False),
+        pa.field("surface", _TEXT, nullable=False),  # folded, as the matcher compares it
+        pa.field("entity_id", _TEXT, nullable=False),
         pa.field("prior", pa.float32(), nullable=False),  # P(entity | surface)
     ]
 )
-_GRAPH = pa.schema(
+GRAPH = pa.schema(
     [
-        pa.field("entity_id", pa.string(), nullable=False),
-        pa.field("parent_id", pa.string(), nullable=False),
-        pa.field("relation", pa.string(), nullable=False),  # instance_of, subclass_of, broader
+        pa.field("entity_id", _TEXT, nullable=False),
+        # May be no entity here: once merged with a knowledge base that has it, it counts.
+        pa.field("parent_id", _TEXT, nullable=False),
+        pa.field("relation", _TEXT, nullable=False),  # instance_of, subclass_of, broader
     ]
 )
 
@@ -62,9 +67,11 @@ def compile_sources(
     _write_tables(folder, gathered)
     content = _summary(sources, settings, gathered)
     _write_head(folder / HEAD, {"format": FORMAT, "digest": digest, **content})
-    notices = "\n".join(dict.fromkeys(source.notice for source in sources if source.notice))
-    if notices:
-        (folder / "NOTICE.txt").write_text(notices, encoding="utf-8")
+    notices = dict.fromkeys(source.notice for source in sources if source.notice)
+    # A knowledge base that is a source may hold another source's notice already.
+    whole = [one for one in notices if not any(one in other for other in notices if other != one)]
+    if whole:
+        (folder / "NOTICE.txt").write_text("\n".join(whole), encoding="utf-8")
     names = ", ".join(source.name for source in sources)
     say(f"{KIND}: {content['entities']} entities, {content['aliases']} aliases from {names}")
     return content
@@ -83,12 +90,12 @@ def _summary(
         for source in sources
         for origin in source.origins or ({"name": source.name, "digest": source.digest},)
     ]
-    licences = dict.fromkeys(source.licence for source in sources if source.licence)
+    stated = (part for source in sources for part in source.licence.split(_AND) if part)
     return {
         "entities": len(gathered.entities),
         "aliases": len(gathered.surfaces),
-        "sources": [dict(origin) for origin in origins],
-        "licence": settings.licence or "; ".join(licences),
+        "sources": [dict(one) for place, one in enumerate(origins) if one not in origins[:place]],
+        "licence": settings.licence or _AND.join(dict.fromkeys(stated)),
         "counts": {
             "aliases_too_long": 0,
             "aliases_without_word": 0,
@@ -113,17 +120,10 @@ def _write_tables(folder: Path, gathered: Gathered) -> None:
             "prior": gathered.postings.priors,
         }
     )
-    graph = pa.table(
-        {
-            "entity_id": ids.take(pa.array(gathered.edges[:, 0])),
-            "parent_id": ids.take(pa.array(gathered.edges[:, 1])),
-            "relation": gathered.relations,
-        }
-    )
     tables: Mapping[str, pa.Table] = {
         "entities": entities,
-        "aliases": records.checked(aliases, _ALIASES),
-        "graph": records.checked(graph, _GRAPH),
+        "aliases": records.checked(aliases, ALIASES),
+        "graph": records.checked(gathered.graph, GRAPH),
     }
     for name, table in tables.items():
         (folder / f"{name}.parquet").write_bytes(records.to_parquet(table))

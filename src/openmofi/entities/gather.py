@@ -14,7 +14,7 @@ from openmofi.entities.kernels_hash import Ints
 from openmofi.entities.priors import Postings, mix_priors
 from openmofi.entities.select import resolve_redirects, select_types
 from openmofi.entities.sources import Source
-from openmofi.entities.text import surface_keys
+from openmofi.entities.text import MAX_KEY_BYTES, surface_keys
 from openmofi.errors import InputError
 from openmofi.progress import bar
 
@@ -51,20 +51,21 @@ FROM aliases JOIN numbered USING (entity_id) GROUP BY ALL
 # The matcher itself knows plurals of one word; those of several become aliases.
 _PLURALS = """
 INSERT INTO pairs
-SELECT p.plural, q.row, q.source, q.weight
+SELECT p.plural, q.row, q.source, max(q.weight)
 FROM plurals p JOIN pairs q ON q.surface = p.singular AND q.source = p.source
 WHERE contains(p.plural, ' ')
   AND (p.plural, p.source) NOT IN (SELECT (surface, source) FROM pairs)
+GROUP BY ALL
 """
 
+# A source speaks of its own entities alone: what it left out may be another one's entity.
 _EDGES = """
-SELECT DISTINCT c.row AS child, p.row AS parent, e.relation
-FROM edges e JOIN numbered c USING (entity_id) JOIN numbered p ON e.parent_id = p.entity_id
-WHERE c.row <> p.row ORDER BY child, parent, relation
-"""
-_UNKNOWN = """
-SELECT count(*) FROM (SELECT DISTINCT entity_id, parent_id, relation FROM edges)
-SEMI JOIN numbered USING (entity_id) ANTI JOIN numbered n ON parent_id = n.entity_id
+SELECT e.entity_id, e.parent_id, e.relation, c.row AS child, p.row AS parent
+FROM (
+    SELECT DISTINCT entity_id, parent_id, relation
+    FROM edges SEMI JOIN entities USING (source, entity_id) WHERE entity_id <> parent_id
+) e JOIN numbered c USING (entity_id) LEFT JOIN numbered p ON e.parent_id = p.entity_id
+ORDER BY child, e.parent_id, relation
 """
 
 
@@ -77,7 +78,7 @@ class Gathered:
         surfaces: Distinct, in the order of their bytes.
         postings: The candidates of each surface.
         edges: ``[edges, 2]`` rows of child and parent, sorted.
-        relations: ``[edges]`` of `RELATIONS`.
+        graph: entity_id, parent_id, relation; also of parents that are no entity here.
         plurals: Irregular plural to singular, folded, one word each.
         counts: For the manifest.
     """
@@ -86,7 +87,7 @@ class Gathered:
     surfaces: pa.Array
     postings: Postings
     edges: Ints
-    relations: pa.Array
+    graph: pa.Table
     plurals: dict[str, str]
     counts: dict[str, int]
 
@@ -97,11 +98,12 @@ def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered
     Raises:
         InputError: A source is malformed, an id occurs twice, or there would be nothing to link to.
     """
-    plurals = {k: v for source in sources for k, v in _fold_plurals(source)}
+    longest = settings.max_alias_tokens
+    plurals = {k: v for source in sources for k, v in _fold_plurals(source, longest)}
     with working_database("kb") as database:
         database.execute(_TABLES)
         for number, source in enumerate(sources):
-            _load(database, number, source)
+            _load(database, number, source, longest)
             resolve_redirects(database, number)
             if source.selects:
                 dropped = select_types(database, number, source.name, settings.wikidata)
@@ -111,21 +113,24 @@ def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered
         database.execute(_PAIRS)
         database.execute(_PLURALS)
         surfaces, postings = _postings(database, sources)
-        edges = _fetch(database, _EDGES)
-        [unknown] = first_row(database, _UNKNOWN) or (0,)
+        graph = _fetch(database, _EDGES)
+        known = graph.filter(graph["parent"].is_valid())
         columns = "entity_id, name, description, popularity"
         return Gathered(
             entities=_fetch(database, f"SELECT {columns} FROM numbered ORDER BY row"),
             surfaces=surfaces,
             postings=postings,
-            edges=np.stack([_ints(edges, "child"), _ints(edges, "parent")], axis=1),
-            relations=edges["relation"].combine_chunks(),
+            edges=np.stack([_ints(known, "child"), _ints(known, "parent")], axis=1),
+            graph=graph.select(["entity_id", "parent_id", "relation"]),
             plurals={plural: one for plural, one in plurals.items() if " " not in plural},
-            counts={"parents": edges.num_rows, "unknown_parents": int(unknown)},
+            counts={
+                "parents": known.num_rows,
+                "unknown_parents": graph.num_rows - known.num_rows,
+            },
         )
 
 
-def _load(database: Database, number: int, source: Source) -> None:
+def _load(database: Database, number: int, source: Source, longest: int) -> None:
     for part in bar(source.parts(), label=source.name, unit="part"):
         for name, table in part._asdict().items():
             database.register("part", table)
@@ -134,14 +139,17 @@ def _load(database: Database, number: int, source: Source) -> None:
                 f"INSERT INTO {name} (source, {columns}) SELECT {number}, {columns} FROM part"
             )
             database.unregister("part")
-    folded = list(_fold_plurals(source))
+    folded = _fold_plurals(source, longest)
     if folded:
         database.executemany(f"INSERT INTO plurals VALUES ({number}, ?, ?)", folded)
 
 
-def _fold_plurals(source: Source) -> list[tuple[str, str]]:
+def _fold_plurals(source: Source, longest: int) -> list[tuple[str, str]]:
     written = source.plurals
-    folded = [key for key, _ in surface_keys([*written.keys(), *written.values()])]
+    folded = [
+        key if tokens <= longest and len(key.encode()) <= MAX_KEY_BYTES else ""
+        for key, tokens in surface_keys([*written.keys(), *written.values()])
+    ]
     pairs = zip(folded[: len(written)], folded[len(written) :], strict=True)
     return [(plural, singular) for plural, singular in pairs if plural and singular]
 

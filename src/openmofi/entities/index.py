@@ -1,6 +1,7 @@
 """The matcher's compiled form: keys by hash with the strings beside them, as mapped arrays."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openmofi.entities.arrays import map_array
+from openmofi.entities.index_checks import array_fault, damaged, table_fault
 from openmofi.entities.kernels_hash import Bytes, Hashes, Ints
 from openmofi.entities.kernels_index import fill_slots, hash_keys, write_records
 from openmofi.entities.kernels_match import CONTINUES, ENDS, HEADER, STOP, Index
 from openmofi.entities.text import string_buffers, text_array, tokenize
-from openmofi.entities.unicode_tables import LIMIT, SEVERAL, SLOW, UnicodeTables, unicode_tables
+from openmofi.entities.unicode_tables import UnicodeTables, unicode_tables
 from openmofi.errors import InputError
 
 FORMAT = 2
@@ -73,9 +75,11 @@ class MatcherIndex:
         return bool(self._record(alias)[0] & STOP)
 
     def _record(self, alias: int) -> tuple[int, bytes]:
-        bucket = int(np.searchsorted(self.buckets[:, 0], alias, side="right")) - 1
+        bucket = bisect_right(self.buckets[:, 0], alias) - 1  # numpy would copy the column
         first, place = self.buckets[bucket].tolist()
         for _ in range(alias - first):
+            if not 0 <= place < len(self.records):
+                raise damaged()
             place += HEADER + (self._header(place) & ~STOP)
         header, begin = self._header(place), place + HEADER
         return header, self.records[begin : begin + (header & ~STOP)].tobytes()
@@ -136,16 +140,19 @@ def load_index(folder: Path) -> MatcherIndex:
         InputError: A file is missing, cut short, damaged, or of another format version.
     """
     longest, plurals, inflection = _read_head(folder / HEAD)
-    arrays = {name: map_array(folder / f"{name}.npy", types) for name, types in _TYPES.items()}
+    arrays = {
+        name: map_array(folder / f"{name}.npy", types, columns=2 if name == "buckets" else 0)
+        for name, types in _TYPES.items()
+    }
     tables = UnicodeTables(
         **{name: map_array(folder / f"{name}.npy", types) for name, types in _TABLE_TYPES.items()}
     )
     index = MatcherIndex(
         **arrays, tables=tables, max_tokens=longest, plurals=plurals, inflection=inflection
     )
-    fault = _fault(index)
+    fault = table_fault(tables) or array_fault(**arrays)
     if fault:
-        raise InputError(f"{folder}: the matcher is damaged ({fault}); build it again")
+        raise InputError(f"{folder}: the matcher is damaged ({fault}.npy); build it again")
     return index
 
 
@@ -158,7 +165,7 @@ def _read_head(path: Path) -> tuple[int, dict[str, str], Inflection]:
         raise InputError(f"{path} is missing or damaged ({reason}); build it again") from None
     if version != FORMAT:
         raise InputError(
-            f"{path} has format {version}, this release reads {FORMAT}; build it again"
+            f"{path} has format {version!r:.20}, this release reads {FORMAT}; build it again"
         )
     match head:
         case {
@@ -168,36 +175,6 @@ def _read_head(path: Path) -> tuple[int, dict[str, str], Inflection]:
         } if 0 <= longest <= MAX_TOKENS and all(isinstance(x, str) for x in plurals.values()):
             return longest, plurals, inflection
     raise InputError(f"{path} is damaged (its values are no matcher's); build it again")
-
-
-def _fault(index: MatcherIndex) -> str:
-    """What does not fit, of what can be told without reading the big arrays."""
-    size, tables = len(index), index.tables
-    several = tables.fold[(tables.fold >= SEVERAL) & (tables.fold < SLOW)] - np.uint32(SEVERAL)
-    starts = tables.expansion_starts
-    checks = {
-        "slots": _power_of_two(4 * len(index.slots)),
-        "buckets": _power_of_two(len(index.buckets) - 1)
-        and index.buckets[-1].tolist() == [size, len(index.records)],
-        "posting_starts": len(index.posting_starts) == size + 1
-        and int(index.posting_starts[-1]) == len(index.posting_entities),
-        "posting_priors": len(index.posting_priors) == len(index.posting_entities),
-        "fold": len(tables.fold) == LIMIT
-        and bool(((tables.fold < LIMIT) | (tables.fold >= SEVERAL)).all())
-        and int(several.max(initial=0)) < len(starts) - 1,
-        "kinds": len(tables.kinds) == LIMIT,
-        "orders": len(tables.orders) == LIMIT,
-        "expansion_starts": len(starts) > 1
-        and int(starts[0]) == 0
-        and bool((np.diff(starts) >= 0).all())
-        and int(starts[-1]) == len(tables.expansions),
-        "expansions": bool((tables.expansions < LIMIT).all()),
-    }
-    return next((f"{name}.npy" for name, fits in checks.items() if not fits), "")
-
-
-def _power_of_two(size: int) -> bool:
-    return size > 1 and not size & (size - 1)
 
 
 def build_index(

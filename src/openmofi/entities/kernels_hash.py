@@ -35,7 +35,10 @@ def decode(data: Bytes, place: Int, end: Int) -> tuple[Int, Int]:
         return GARBLED, place + 1
     code = lead & (0x3F >> extra)
     for i in range(1, extra + 1):
-        code = code << 6 | np.int64(data[place + i]) & 0x3F
+        byte = np.int64(data[place + i])
+        if byte & 0xC0 != 0x80:
+            return GARBLED, place + i
+        code = code << 6 | byte & 0x3F
     return (code if code < 0x110000 else GARBLED), place + extra + 1
 
 

@@ -166,7 +166,7 @@ def _probe(
     for i in range(stop_at - begin):
         places[i] = np.int64(buckets[places[i], 1])
     touched = 0
-    for i in range(stop_at - begin):
+    for i in range(stop_at - begin if len(records) else 0):
         touched += records[min(max(places[i], 0), len(records) - 1)]
     places[0] = touched  # else the compiler would leave the reads out
 
@@ -203,6 +203,17 @@ def _log2(value: Int) -> Int:
         value >>= np.uint64(1)
         bits += 1
     return bits
+
+
+@compiled
+def look_up(index: Index, codes: Codes) -> Int:
+    """The alias whose key these characters are."""
+    value = finish(extend(SEED, codes, 0, len(codes)))
+    alias, _ = find(
+        index.buckets, index.bucket_shift, index.records, value,
+        codes, 0, len(codes), codes, 0, 0,
+    )  # fmt: skip
+    return alias
 
 
 @compiled

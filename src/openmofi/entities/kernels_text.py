@@ -69,6 +69,8 @@ def survey(data: Bytes, offsets: Ints, tables: UnicodeTables, slow: Bools) -> tu
                 continue
             code, place = decode(data, place, end)
             fold = tables.fold[code] if code < LIMIT else np.uint32(SLOW)
+            if fold == DROP:  # the marks before and behind it stand together
+                continue
             mark = code < LIMIT and tables.kinds[code] == MARK
             own = np.int64(tables.orders[code]) if mark else 0
             if fold == SLOW or (mark and (several or 0 < own < order)):
@@ -79,12 +81,22 @@ def survey(data: Bytes, offsets: Ints, tables: UnicodeTables, slow: Bools) -> tu
             if several:
                 which = fold - np.uint32(SEVERAL)
                 count += tables.expansion_starts[which + 1] - tables.expansion_starts[which]
-            elif fold != DROP:
+            else:
                 count += 1
         if not slow[text]:
             total += count
             longest = max(longest, count, points)
     return total, longest
+
+
+@compiled
+def code_points(data: Bytes, place: Int, end: Int) -> Codes:
+    """One text's code points, garbled bytes as all other functions here see them."""
+    codes, count = np.empty(end - place, np.uint32), 0
+    while place < end:
+        codes[count], place = decode(data, place, end)
+        count += 1
+    return codes[:count]
 
 
 @compiled

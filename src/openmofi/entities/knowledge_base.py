@@ -3,13 +3,12 @@
 import functools
 import json
 from bisect import bisect_left
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from openmofi.entities.arrays import map_table
+from openmofi.entities.arrays import Strings, map_table
 from openmofi.entities.kernels_hash import Ints
 from openmofi.entities.matcher import AliasMatcher
 from openmofi.entities.sources import local_path
@@ -35,19 +34,6 @@ ENTITIES = pa.schema(
 )
 
 
-class _SortedIds(Sequence[str]):
-    """Entity ids as a sequence for `bisect`, without a Python list of millions of strings."""
-
-    def __init__(self, column: pa.Array) -> None:
-        self._column = column
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    def __getitem__(self, row):  # type: ignore[no-untyped-def]
-        return self._column[row].as_py()
-
-
 class KnowledgeBase:
     """Entities by id or by row, the alias matcher, and the entity vectors."""
 
@@ -68,7 +54,12 @@ class KnowledgeBase:
     @functools.cached_property
     def vectors(self) -> EntityVectors:
         """Sparse entity vectors, by entity row."""
-        return load_vectors(self.folder / "vectors")
+        vectors = load_vectors(self.folder / "vectors")
+        if len(vectors.starts) != len(self) + 1:
+            raise InputError(
+                f"{self.folder}: vectors and entities differ in number; build it again"
+            )
+        return vectors
 
     def __len__(self) -> int:
         return int(self.entities.num_rows)
@@ -85,15 +76,15 @@ class KnowledgeBase:
         return self._text("description", entity_id)
 
     def entity_ids(self, rows: Ints) -> pa.Array:
-        """Ids of entity rows."""
-        return self.entities.column("entity_id").take(pa.array(rows)).combine_chunks()
+        """Ids of entity rows; an `InputError` if one of them is not there."""
+        return self._ids.take(rows)
 
     def candidates(self, surface: str) -> list[tuple[str, float]]:
         """Entities that a surface form may name, with P(entity | surface), likeliest first.
 
         Plurals are reduced as in a text. Empty if the words are no alias.
         """
-        alias = self.matcher.look_up(surface_key(surface))
+        alias = self.matcher.look_up(surface_key(surface, self.matcher.index.tables))
         if alias is None:
             found = self.matcher.match([surface])
             whole = found.first == 0
@@ -107,12 +98,15 @@ class KnowledgeBase:
 
     def is_stop_phrase(self, surface: str) -> bool:
         """Whether these very words are no mention on their own."""
-        alias = self.matcher.look_up(surface_key(surface))
+        alias = self.matcher.look_up(surface_key(surface, self.matcher.index.tables))
         return alias is not None and self.matcher.index.is_stop(alias)
 
     @functools.cached_property
-    def _ids(self) -> _SortedIds:
-        return _SortedIds(self.entities.column("entity_id").chunk(0))
+    def _ids(self) -> Strings:
+        return self._strings("entity_id")
+
+    def _strings(self, column: str) -> Strings:
+        return Strings(self.entities.column(column), str(self.folder / "entities.arrow"))
 
     def _find(self, entity_id: str) -> int | None:
         row = bisect_left(self._ids, entity_id)
@@ -122,7 +116,7 @@ class KnowledgeBase:
         row = self._find(entity_id)
         if row is None:
             raise KeyError(f"entity '{entity_id}' is not in knowledge base {self.digest}")
-        return str(self.entities.column(column)[row].as_py())
+        return str(self._strings(column)[row])
 
 
 def load_knowledge_base(uri: str) -> KnowledgeBase:
@@ -145,12 +139,14 @@ def load_knowledge_base_folder(path: str | Path) -> KnowledgeBase:
         raise InputError(f"{folder} is no knowledge base: it has no {HEAD}")
     try:
         content = json.loads(head.read_text(encoding="utf-8"))
-        version, digest = content["format"], str(content["digest"])
-    except (ValueError, KeyError, TypeError):
+        version, digest = content["format"], content["digest"]
+        if not isinstance(digest, str) or not digest.isalnum():
+            raise ValueError(digest)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{head} is damaged; build the knowledge base again") from None
     if version != FORMAT:
         raise InputError(
-            f"{head} has format {version}, this release reads {FORMAT}; build it again"
+            f"{head} has format {version!r:.20}, this release reads {FORMAT}; build it again"
         )
     return KnowledgeBase(folder, digest)
 

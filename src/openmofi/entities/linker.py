@@ -78,8 +78,8 @@ class EntityLinker:
         rows = len(index)
         cells, group_of = np.unique(documents * rows + matches.aliases, return_inverse=True)
         aliases = cells % rows
-        begins = index.posting_starts[aliases].astype(np.int64)
-        lengths = np.minimum(index.posting_starts[aliases + 1] - begins, _MAX_SCORED)
+        begins, ends = self._matcher.postings(aliases)
+        lengths = np.minimum(ends - begins, _MAX_SCORED)
         groups = np.repeat(np.arange(len(cells)), lengths)
         shift = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
         entries = np.arange(len(groups)) + shift

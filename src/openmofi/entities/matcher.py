@@ -16,12 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from openmofi.entities.index import MatcherIndex, load_index
+from openmofi.entities.index_checks import damaged
 from openmofi.entities.inflection import ENDINGS, NOT_PLURAL
 from openmofi.entities.kernels_hash import Bools, Hashes, Ints, hash_stretches
-from openmofi.entities.kernels_match import DAMAGED, Plurals, Strings, find, search
+from openmofi.entities.kernels_match import DAMAGED, Plurals, Strings, look_up, search
 from openmofi.entities.text import Tokens, tokenize
 from openmofi.entities.unicode_tables import Codes
-from openmofi.errors import InputError
 
 _BATCH_TEXTS = 2_500
 _BATCH_BYTES = 1 << 20
@@ -74,12 +74,16 @@ class AliasMatcher:
     def __init__(self, index: MatcherIndex) -> None:
         self.index = index
         self._searched = index.searched
-        self._plurals = _plurals(index)
 
     @classmethod
     def load(cls, folder: Path) -> "AliasMatcher":
         """The matcher that a knowledge base's folder holds."""
         return cls(load_index(folder))
+
+    @functools.cached_property
+    def _plurals(self) -> Plurals:
+        # Not when the matcher is loaded: the first compiled call of a process takes longer.
+        return _plurals(self.index)
 
     def match(self, texts: Sequence[str] | pa.Array, *, nested: bool = False) -> Matches:
         """The mentions of a batch of texts.
@@ -99,7 +103,7 @@ class AliasMatcher:
             tokens.arrays, self._searched, self._plurals, self.index.max_tokens, nested
         )
         if count == DAMAGED:
-            raise _damaged()
+            raise damaged()
         rows = found[:count]
         if nested:  # by first token, the longer first
             rows = rows[np.lexsort((-rows[:, 2], rows[:, 1]))]
@@ -121,21 +125,29 @@ class AliasMatcher:
 
     def candidates(self, alias: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Entity rows that an alias may name and P(entity | surface), the likeliest first."""
-        begin, end = self.index.posting_starts[alias : alias + 2].tolist()
-        if not 0 <= begin <= end <= len(self.index.posting_entities):
-            raise _damaged()
-        return self.index.posting_entities[begin:end], self.index.posting_priors[begin:end]
+        begins, ends = self.postings(np.array([alias]))
+        chosen = slice(int(begins[0]), int(ends[0]))
+        return self.index.posting_entities[chosen], self.index.posting_priors[chosen]
+
+    def postings(self, aliases: Ints) -> tuple[Ints, Ints]:
+        """Where the candidates of some aliases begin and end in the index.
+
+        Raises:
+            InputError: The index contradicts itself: its files are damaged.
+        """
+        begins = self.index.posting_starts[aliases].astype(np.int64)
+        ends = self.index.posting_starts[aliases + 1].astype(np.int64)
+        size = len(self.index.posting_entities)
+        if not bool(((begins >= 0) & (begins <= ends) & (ends <= size)).all()):
+            raise damaged()
+        return begins, ends
 
     def look_up(self, key: str) -> int | None:
         """Row of the alias with exactly this surface key."""
-        codes, starts = _characters([key])
-        value = hash_stretches(codes, starts[:1], starts[1:])[0]
-        one = self._searched
-        alias, _ = find(
-            one.buckets, one.bucket_shift, one.records, value, codes, 0, len(codes), codes, 0, 0
-        )
-        if alias == DAMAGED:
-            raise _damaged()
+        codes, _ = _characters([key])
+        alias = look_up(self._searched, codes)
+        if alias == DAMAGED or alias >= len(self.index):
+            raise damaged()
         return None if alias < 0 else int(alias)
 
     def _spans(self, first_text: int, texts: pa.Array, nested: bool) -> Spans:
@@ -162,10 +174,6 @@ def _joined(parts: Sequence[Spans]) -> Spans:
     empty = Spans(nothing, nothing, nothing, nothing, np.zeros(0, np.bool_))
     columns = zip(*(vars(part).values() for part in [empty, *parts]), strict=True)
     return Spans(*map(np.concatenate, columns))
-
-
-def _damaged() -> InputError:
-    return InputError("the matcher's files contradict each other; build the knowledge base again")
 
 
 def _plurals(index: MatcherIndex) -> Plurals:

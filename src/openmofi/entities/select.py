@@ -10,6 +10,14 @@ Database = duckdb.DuckDBPyConnection
 
 _MAX_REDIRECTS = 8  # one after the other; a circle of them ends here
 
+# A redirect that is told twice must not depend on which of the two a thread meets first.
+_SETTLE = """
+DELETE FROM redirects WHERE source = {source} AND EXISTS (
+    SELECT 1 FROM redirects other
+    WHERE other.source = {source} AND other.entity_id = redirects.entity_id
+      AND other.target_id < redirects.target_id
+)
+"""
 _FOLLOW = """
 UPDATE redirects SET target_id = next.target_id
 FROM redirects next
@@ -50,6 +58,7 @@ def resolve_redirects(database: Database, source: int) -> None:
     count_all = f"SELECT count(*) FROM redirects WHERE source = {source}"
     if not _count(database, count_all):
         return
+    database.execute(_SETTLE.format(source=source))
     for _ in range(_MAX_REDIRECTS):
         if not _count(database, _FOLLOW.format(source=source)):
             break

@@ -9,6 +9,7 @@ import csv
 import json
 import math
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from openmofi.keys import hash_file
 
 _REQUIRED = ("entity_id", "name", "aliases", "description")
 _JSON_SUFFIXES = (".jsonl", ".ndjson")
+_MAX_PRIOR = 1e30  # sums stay finite, also as 32-bit floats
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -63,7 +65,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         try:
             missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
             if missing:
-                found = ", ".join(reader.fieldnames or ()) or "nothing"
+                found = _short(", ".join(reader.fieldnames or ())) or "nothing"
                 raise InputError(f"{path} lacks the column '{missing[0]}'; its columns: {found}")
             for row in reader:
                 if None in row or None in row.values():
@@ -76,7 +78,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(bounded_lines(file, path), start=1):
             if not line.strip():
                 continue
@@ -93,32 +95,36 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _entity(row: Mapping[str, Any], line: int, where: str) -> SourceRow:
-    entity_id, name = _text(row["entity_id"]), _text(row["name"])
+    entity_id, name, description = (
+        _text(row[field], field, where) for field in ("entity_id", "name", "description")
+    )
     if not entity_id or not name:
         field = "name" if entity_id else "entity_id"
         raise InputError(f"{where}: '{field}' is empty")
     prior = _weight(row.get("prior"), where)
-    names = dict.fromkeys([name, *_several(row["aliases"])])
+    names = dict.fromkeys([name, *_several(row["aliases"], "aliases", where)])
     return SourceRow(
         entity_id,
         line,
         name,
-        _text(row["description"]),
+        description,
         prior,
         tuple((alias, prior) for alias in names),
-        broader=tuple(_several(row.get("parents"))),
+        broader=tuple(_several(row.get("parents"), "parents", where)),
     )
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, field: str, where: str) -> str:
+    if isinstance(value, list | dict):
+        raise InputError(f"{where}: '{field}' must be text, not a JSON list or object")
     # JSON may escape half of a surrogate pair, which no file can hold.
     text = "" if value is None else " ".join(str(value).split())
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def _several(value: Any) -> list[str]:
-    parts = value if isinstance(value, list) else _text(value).split("|")
-    return [text for text in map(_text, parts) if text]
+def _several(value: Any, field: str, where: str) -> list[str]:
+    parts = value if isinstance(value, list) else _text(value, field, where).split("|")
+    return [text for part in parts if (text := _text(part, field, where))]
 
 
 def _weight(value: Any, where: str) -> float:
@@ -126,8 +132,16 @@ def _weight(value: Any, where: str) -> float:
         return 1.0
     try:
         weight = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         weight = math.nan
-    if not (math.isfinite(weight) and weight >= 0):
-        raise InputError(f"{where}: 'prior' must be a number of 0 or more, got {value!r}")
+    if not 0 <= weight <= _MAX_PRIOR:
+        raise InputError(
+            f"{where}: 'prior' must be a number of 0 or more, got {_short(repr(value))}"
+            + (f"; the greatest is {_MAX_PRIOR:g}" if weight > _MAX_PRIOR else "")
+        )
     return weight
+
+
+def _short(text: str) -> str:
+    """For a message of one line, whatever a file holds."""
+    return textwrap.shorten(text[:1000], 200, placeholder=" …")

@@ -18,12 +18,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from openmofi.entities import kernels_text as kernels
-from openmofi.entities.kernels_hash import Bools, Ints
+from openmofi.entities.kernels_hash import Bools, Bytes, Ints
 from openmofi.entities.kernels_text import Slow, TokenArrays
 from openmofi.entities.unicode_tables import (
     Codes,
     UnicodeTables,
     fold_cluster,
+    ignorable,
     joins,
     kind,
     unicode_tables,
@@ -74,15 +75,15 @@ def tokenize(texts: Sequence[str] | pa.Array, tables: UnicodeTables | None = Non
     data, offsets = string_buffers(column)
     marked = np.zeros(len(column), np.bool_)
     characters, longest = kernels.survey(data, offsets, tables, marked)
-    slow = _fold_slowly(column, marked)
+    slow = _fold_slowly(data, offsets, marked)
     characters += len(slow.codes)
     arrays = kernels.tokenize(data, offsets, tables, slow, characters, longest)
     return Tokens(*arrays)
 
 
-def surface_key(text: str) -> str:
+def surface_key(text: str, tables: UnicodeTables | None = None) -> str:
     """The key by which ``text`` is found as a whole; empty if it has no word."""
-    tokens = tokenize([text])
+    tokens = tokenize([text], tables)
     return tokens.key(0, len(tokens.starts) - 1) if len(tokens.starts) else ""
 
 
@@ -113,29 +114,29 @@ def string_buffers(column: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
         column = column.fill_null("")
     _, offsets, data = column.buffers()
     width = np.dtype(np.int64 if pa.types.is_large_string(column.type) else np.int32)
-    if offsets is None or data is None:
+    if offsets is None or data is None or not len(column):
         return np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int64)
     begins = np.frombuffer(offsets, width, len(column) + 1, column.offset * width.itemsize)
     return np.frombuffer(data, np.uint8), begins.astype(np.int64, copy=False)
 
 
-def _fold_slowly(column: pa.Array, marked: Bools) -> Slow:
-    """The marked texts, cluster by cluster: a base character with what joins it."""
+def _fold_slowly(data: Bytes, offsets: Ints, marked: Bools) -> Slow:
+    """The marked texts, cluster by cluster."""
     codes: list[int] = []
     begins: list[int] = []
     finishes: list[int] = []
     starts = np.zeros(len(marked) + 1, np.int64)
     for row in np.flatnonzero(marked).tolist():
-        text, index = column[row].as_py(), 0
-        while index < len(text):
-            after = index + 1
-            while after < len(text) and joins(text[after]):
-                after += 1
-            folded = fold_cluster(text[index:after])
-            codes.extend(map(ord, folded))
-            begins.extend([index] * len(folded))
-            finishes.extend([after] * len(folded))
-            index = after
+        before = len(codes)
+        points = kernels.code_points(data, offsets[row], offsets[row + 1])
+        text = points.tobytes().decode("utf-32-le", "surrogatepass")
+        for begin, end in _clusters(text):
+            for folded, first, last in _pieces(text, begin, end):
+                codes.extend(map(ord, folded))
+                begins.extend([first] * len(folded))
+                finishes.extend([last] * len(folded))
+                if not folded and joins(text[first]) and len(codes) > before:
+                    finishes[-1] = last  # a variation selector goes with its character
         starts[row + 1] = len(codes)
     np.maximum.accumulate(starts, out=starts)
     kinds = [kind(chr(code)) for code in codes]
@@ -143,3 +144,34 @@ def _fold_slowly(column: pa.Array, marked: Bools) -> Slow:
         marked, starts, np.array(codes, np.uint32), np.array(kinds, np.uint8),
         np.array(begins, np.int64), np.array(finishes, np.int64),
     )  # fmt: skip
+
+
+def _clusters(text: str) -> Iterator[tuple[int, int]]:
+    """Where a character begins and where the last one that joins it ends."""
+    begin = 0
+    while begin < len(text):
+        after = end = begin + 1
+        while after < len(text) and (joins(text[after]) or ignorable(text[after])):
+            after += 1
+            if joins(text[after - 1]):
+                end = after
+        yield begin, end
+        begin = after
+
+
+def _pieces(text: str, begin: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """A cluster folded, and which characters of the text each part stands for.
+
+    Where nothing composes or is sorted, each character keeps its own place, as in a text that is
+    not folded here.
+    """
+    folded = fold_cluster(text[begin:end])
+    if end == begin + 1:
+        yield folded, begin, end
+        return
+    alone = [fold_cluster(character) for character in text[begin:end]]
+    if folded != "".join(alone):
+        yield folded, begin, end
+        return
+    for place, piece in enumerate(alone, begin):
+        yield piece, place, place + 1

@@ -27,6 +27,14 @@ _SUBSTITUTES = {
     # NFKC makes letters of them, which would grow onto the name before.
     **dict.fromkeys("\u2122\u2120", "\u00ae"),
 }
+# What joins the character before it without being a mark: half-width voicing marks, and vowels and
+# finals of Hangul, those too that only NFKC makes so.
+_JOINING = frozenset(
+    character
+    for low, high in ((0x1160, 0x11FF), (0x3131, 0x318E), (0xFFA0, 0xFFDC))
+    for character in map(chr, range(low, high + 1))
+    if "\u1160" <= unicodedata.normalize("NFKC", character) <= "\u11ff"
+) | {"\uff9e", "\uff9f"}
 # Written without spaces: Thai, Lao, Myanmar, Khmer, kana, Han.
 _UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3005, 0x30FF), (0x31F0, 0x31FF),
@@ -67,7 +75,7 @@ def unicode_tables() -> UnicodeTables:
         if joins(character):
             orders[code] = unicodedata.combining(character)
             plain = folded == character and code not in composing
-            fold[code] = code if plain else DROP if _ignorable(character) else SLOW
+            fold[code] = code if plain else DROP if ignorable(character) else SLOW
         elif any(ord(one) >= LIMIT for one in folded):
             fold[code] = SLOW
         elif len(folded) == 1:
@@ -90,19 +98,16 @@ def fold_cluster(cluster: str) -> str:
 
 
 def _fold(cluster: str) -> str:
-    plain = "".join(_SUBSTITUTES.get(c, c) for c in cluster if not _ignorable(c))
-    folded = unicodedata.normalize("NFKC", plain).casefold()
-    return unicodedata.normalize("NFKC", folded)
+    plain = "".join(_SUBSTITUTES.get(c, c) for c in cluster if not ignorable(c))
+    # Once more, since NFKC makes some of them: "″" is two of "′".
+    composed = "".join(_SUBSTITUTES.get(c, c) for c in unicodedata.normalize("NFKC", plain))
+    return unicodedata.normalize("NFKC", composed.casefold())
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def joins(character: str) -> bool:
     """Whether it belongs to the character before it."""
-    # Conjoining vowels and finals of Hangul, half-width voicing marks; all others are marks.
-    return (
-        unicodedata.category(character)[0] == "M"
-        or "\u1160" <= character <= "\u11ff"
-        or character in "\uff9e\uff9f"
-    )
+    return unicodedata.category(character)[0] == "M" or character in _JOINING
 
 
 def kind(character: str) -> int:
@@ -120,7 +125,8 @@ def kind(character: str) -> int:
     return PUNCTUATION
 
 
-def _ignorable(character: str) -> bool:
+@functools.lru_cache(maxsize=1 << 14)
+def ignorable(character: str) -> bool:
     """Format characters and variation selectors; the zero-width space separates words."""
     if character == "\u200b":
         return False

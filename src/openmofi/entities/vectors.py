@@ -18,6 +18,7 @@ from openmofi.entities.kernels_vectors import weigh
 from openmofi.entities.priors import Postings
 from openmofi.entities.terms import stop_hashes, term_hashes
 from openmofi.entities.text import tokenize
+from openmofi.errors import InputError
 from openmofi.progress import bar
 
 Floats = npt.NDArray[np.float64]
@@ -50,12 +51,19 @@ class EntityVectors:
 
     def rows(self, entities: Ints) -> tuple[Ints, Ints, Floats]:
         """All entries of some entities: position in ``entities``, term, value."""
-        begins = self.starts[entities]
-        lengths = self.starts[entities + 1] - begins
+        if len(entities) and not 0 <= entities.min() <= entities.max() < len(self.starts) - 1:
+            raise _damaged()
+        begins, ends = self.starts[entities], self.starts[entities + 1]
+        if not ((begins >= 0) & (begins <= ends) & (ends <= len(self.columns))).all():
+            raise _damaged()
+        lengths = ends - begins
         owners = np.repeat(np.arange(len(entities)), lengths)
         shift = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
         entries = np.arange(len(owners)) + shift
-        return owners, self.columns[entries].astype(np.int64), self.values[entries].astype(float)
+        columns = self.columns[entries].astype(np.int64)
+        if len(columns) and not 0 <= columns.min() <= columns.max() < len(self.terms):
+            raise _damaged()
+        return owners, columns, self.values[entries].astype(float)
 
     def find_terms(self, hashes: Hashes) -> Ints:
         """Index of each term, -1 for words that no entity has."""
@@ -78,7 +86,15 @@ _TYPES = {
 def load_vectors(folder: Path) -> EntityVectors:
     """Map the arrays of ``folder``; an `InputError` names a file that is missing or damaged."""
     arrays = {name: map_array(folder / f"{name}.npy", types) for name, types in _TYPES.items()}
-    return EntityVectors(**arrays)
+    vectors = EntityVectors(**arrays)
+    for one, other in (("terms", "idf"), ("columns", "values")):
+        if len(arrays[one]) != len(arrays[other]):
+            raise InputError(f"{folder}: {one}.npy and {other}.npy do not fit; build it again")
+    return vectors
+
+
+def _damaged() -> InputError:
+    return InputError("the entity vectors contradict each other; build the knowledge base again")
 
 
 def write_vectors(

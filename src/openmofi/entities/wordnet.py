@@ -20,6 +20,7 @@ from openmofi.keys import hash_file, hash_json
 
 _FILES = ("data.noun", "index.noun", "noun.exc")
 _SUBCLASS, _INSTANCE = "@", "@i"
+_LONGEST_NOTICE = 1 << 16  # characters; WordNet's own has 1,700
 _OFFSET = re.compile(r"[0-9]{8}")
 # Frequencies of senses fall about as 1/rank. A sense that never occurs in the tagged corpus comes
 # after all that do; half of what its rank says is a guess in between.
@@ -143,8 +144,8 @@ def _read_index(path: Path, synsets: dict[str, _Synset]) -> Iterator[tuple[str, 
         for offset in offsets:
             if offset not in synsets:
                 raise InputError(
-                    f"{path}, line {number}: synset {offset} of '{fields[0]}' is not in data.noun; "
-                    "is data.noun cut short, or of another release?"
+                    f"{path}, line {number}: synset {offset[:40]} of '{fields[0][:40]}' is not in "
+                    "data.noun; is data.noun cut short, or of another release?"
                 )
         yield fields[0], tagged, offsets
 
@@ -160,7 +161,8 @@ def _read_exceptions(path: Path) -> Iterator[tuple[str, str]]:
 def _notice(path: Path) -> str:
     """The licence at the file's head: numbered lines that begin with two spaces."""
     with path.open(encoding="utf-8", errors="replace") as file:
-        head = itertools.takewhile(lambda line: line.startswith("  "), file)
+        lines = file.read(_LONGEST_NOTICE).split("\n")
+        head = itertools.takewhile(lambda line: line.startswith("  "), lines)
         return "\n".join(line.strip().partition(" ")[2].strip() for line in head) + "\n"
 
 

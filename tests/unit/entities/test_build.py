@@ -1,9 +1,13 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.wikidata_dump import write_dump
 from openmofi.entities.build import build_knowledge_base, build_knowledge_base_folder
 from openmofi.entities.knowledge_base import (
     load_knowledge_base,
@@ -106,6 +110,30 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, wordnet: str, table
             build_knowledge_base(str(tmp_path / "root"), wordnet=wordnet, csv=table)
         ).digest
     )
+
+
+def test_processes_with_other_hashes_write_the_same_bytes(
+    tmp_path: Path, wordnet: str, table: str
+) -> None:
+    dump = tmp_path / "dump.json.gz"
+    write_dump(dump, 200, seed=8, bytes_per_item=800)
+    code = "import sys; from openmofi.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "kb", "build", "--wikidata", str(dump)]
+    command += ["--wordnet", wordnet, "--csv", table, "--out"]
+    rows = [{**row, "entity_id": f"our-{row['entity_id']}"} for row in GEORGIA]
+    write_csv(local_path(table), rows)  # the dump has the same ids
+    digests = set()
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([*command, str(out)], env=environment, check=True, capture_output=True)
+        digests.add(hash_folder(out))
+    here = build_knowledge_base_folder(
+        str(tmp_path / "here"), wikidata=str(dump), wordnet=wordnet, csv=table, workers=2
+    )
+    assert digests == {hash_folder(here)}
+    base = load_knowledge_base_folder(here)
+    assert all(one in base for one in ("Q42", "n00000010", "our-Q230"))
 
 
 def test_another_setting_or_source_is_another_knowledge_base(

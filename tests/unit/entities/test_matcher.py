@@ -1,37 +1,17 @@
-"""The matcher against a slow, obvious twin that normalises every span of the text anew."""
+"""Single rules of the matcher; `test_matcher_properties` has them all at once."""
 
 import dataclasses
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from openmofi.entities.index import build_index, load_index
+from openmofi.entities.kernels_hash import hash_stretches
 from openmofi.entities.matcher import AliasMatcher
-from openmofi.entities.text import surface_key
-from openmofi.errors import InputError
+from support.matchers import matcher
 
 Span = tuple[int, int, str]
-
-
-def matcher(
-    *aliases: str, stops: tuple[str, ...] = (), plurals: Mapping[str, str] | None = None
-) -> AliasMatcher:
-    keys = sorted({surface_key(alias) for alias in aliases} - {""}, key=str.encode)
-    rows = np.arange(len(keys) + 1)
-    index = build_index(
-        keys,
-        rows,
-        rows[:-1].astype(np.int32),
-        np.ones(len(keys), np.float32),
-        stops=[surface_key(stop) for stop in stops],
-        plurals=plurals,
-    )
-    return AliasMatcher(index)
 
 
 def found(one: AliasMatcher, text: str) -> list[Span]:
@@ -44,108 +24,6 @@ def found(one: AliasMatcher, text: str) -> list[Span]:
 
 def surfaces(one: AliasMatcher, text: str) -> list[str]:
     return [text[start:end] for start, end, _ in found(one, text)]
-
-
-# --- the twin ------------------------------------------------------------------------------------
-
-
-def twin_tokens(text: str) -> list[tuple[int, int]]:
-    tokens: list[tuple[int, int, str]] = []
-    for place, character in enumerate(text):
-        kind = unicodedata.category(character)[0]
-        touching = bool(tokens) and tokens[-1][1] == place
-        if kind == "M" and touching:
-            tokens[-1] = (tokens[-1][0], place + 1, tokens[-1][2])
-        elif kind == "S" or "\u4e00" <= character <= "\u9fff":
-            tokens.append((place, place + 1, "solo"))
-        elif kind in "LN" and touching and tokens[-1][2] == "word":
-            tokens[-1] = (tokens[-1][0], place + 1, "word")
-        elif kind in "LN":
-            tokens.append((place, place + 1, "word"))
-    return [(start, end) for start, end, _ in tokens]
-
-
-def twin_key(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text.replace("\u2019", "'")).casefold()
-    folded = unicodedata.normalize("NFKC", folded)
-    spaced = "".join(
-        " " if c.isspace() or unicodedata.category(c) in ("Pd", "Pc") else c for c in folded
-    )
-    return " ".join(spaced.split(" ")) if "  " not in spaced else " ".join(spaced.split())
-
-
-def twin_borders(text: str, tokens: list[tuple[int, int]]) -> tuple[list[bool], list[bool]]:
-    starts, ends = [True] * len(tokens), [True] * len(tokens)
-    for i in range(1, len(tokens)):
-        between = text[tokens[i - 1][1] : tokens[i][0]]
-        word = twin_key(text[slice(*tokens[i])])
-        if between in ("'", "\u2019") and len(word) <= 2:
-            starts[i] = False
-            ends[i - 1] = word == "s"
-        numbers = text[tokens[i - 1][1] - 1] + text[tokens[i][0]]
-        if between in (".", ",") and numbers.isdecimal():
-            starts[i] = ends[i - 1] = False
-    return starts, ends
-
-
-def twin_readings(key: str, word: str, plurals: Mapping[str, str]) -> list[str]:
-    readings, head = [key], key.removesuffix(word)
-    if word in plurals:
-        readings.append(head + plurals[word])
-    if not word.endswith(("ss", "us", "is")):
-        if word.endswith("ies") and len(word) >= 4:
-            readings.append(head + word[:-3] + "y")
-        if word.endswith("s") and len(word) >= 3:
-            readings.append(head + word[:-1])
-        if word.endswith("es") and len(word) >= 4:
-            readings.append(head + word[:-2])
-        if word.endswith("men") and len(word) >= 4:
-            readings.append(head + word[:-3] + "man")
-    return readings
-
-
-def twin(text: str, keys: set[str], stops: set[str], plurals: Mapping[str, str]) -> list[Span]:
-    tokens = twin_tokens(text)
-    may_start, may_end = twin_borders(text, tokens)
-    result, i = [], 0
-    while i < len(tokens):
-        step = 1
-        for j in reversed(range(i, len(tokens) if may_start[i] else i)):
-            key = twin_key(text[tokens[i][0] : tokens[j][1]])
-            readings = twin_readings(key, twin_key(text[slice(*tokens[j])]), plurals)
-            hit = next((reading for reading in readings if reading in keys | stops), None)
-            if hit is not None and may_end[j]:
-                if hit not in stops:
-                    result.append((tokens[i][0], tokens[j][1], hit))
-                step = j - i + 1
-                break
-        i += step
-    return result
-
-
-UNITS = ["a", "B", "b", "s", "es", "ies", "y", "men", "man", "\u00e9", "e\u0301", "ß", "Σ", "ς",
-         "ﬁ", " ", " ", "  ", "-", "\u00a0", "'", "\u2019", ". ", ", ", ".", "0", "7", "北",
-         "京", "+", "\U0001f98a"]  # fmt: skip
-fragments = st.lists(st.sampled_from(UNITS), min_size=1, max_size=6).map("".join)
-
-
-@settings(max_examples=250, deadline=None)
-@given(
-    st.lists(fragments, min_size=1, max_size=12),
-    st.lists(fragments, max_size=3),
-    st.lists(fragments, min_size=1, max_size=8).map("".join),
-    st.dictionaries(st.sampled_from(["as", "bs", "men"]), st.sampled_from(["a", "b"]), max_size=2),
-)
-def test_equals_the_slow_twin(
-    aliases: list[str], stops: list[str], text: str, plurals: dict[str, str]
-) -> None:
-    one = matcher(*aliases, stops=tuple(stops), plurals=plurals)
-    keys = {surface_key(alias) for alias in aliases} - {""}
-    stop_keys = {surface_key(stop) for stop in stops} - {""}
-    assert found(one, text) == twin(text, keys, stop_keys, plurals)
-
-
-# --- single rules --------------------------------------------------------------------------------
 
 
 def test_the_longest_alias_wins_and_the_next_starts_after_it() -> None:
@@ -196,12 +74,38 @@ def test_a_colliding_hash_makes_no_match() -> None:
     assert other.look_up("red fox") is None
 
 
+def hash_of(key: str) -> int:
+    codes = np.frombuffer(key.encode("utf-32-le"), np.uint32)
+    return int(hash_stretches(codes, np.array([0]), np.array([len(codes)]))[0])
+
+
+@pytest.mark.parametrize("change", [lambda word: word + "x", lambda word: word[:-1]])
+def test_a_longer_or_shorter_key_of_the_same_hash_makes_no_match(
+    change: Callable[[str], str],
+) -> None:
+    words = ("fox", "crane", "goose", "wolf", "heron", "stoat")
+    word = next(w for w in words if hash_of(w) >> 63 == hash_of(change(w)) >> 63)  # one bucket
+    index = matcher(change(word)).index
+    records = index.records.copy()
+    records[:4] = list((hash_of(word) & 0xFFFFFFFF).to_bytes(4, "little"))
+    slots = np.full_like(index.slots, 0xFF)
+    other = AliasMatcher(dataclasses.replace(index, records=records, slots=slots))
+    assert found(other, word) == []
+    assert other.look_up(word) is None
+
+
 def test_a_batch_equals_its_texts() -> None:
     one = matcher("fox", "red fox", "fox den")
     texts = ["a red", "fox", "", "a red fox den", "🦊 fox"]
     matches = one.match(texts)
     spans = list(zip(matches.texts.tolist(), matches.starts.tolist(), strict=True))
     assert spans == [(1, 0), (3, 2), (4, 2)]
+
+
+def test_no_mention_runs_from_one_text_into_the_next() -> None:
+    one = matcher("\u5317\u4eac", "ab")
+    assert len(one.match(["\u5317", "\u4eac", "a", "b"]).starts) == 0
+    assert len(one.match(["\u5317\u4eac", "ab"]).starts) == 2
 
 
 def test_a_matcher_with_nothing_in_it_finds_nothing() -> None:
@@ -215,26 +119,6 @@ def test_saved_and_mapped_it_finds_the_same(tmp_path: Path) -> None:
     assert found(again, "a red fox, geese") == found(one, "a red fox, geese") != []
     assert again.look_up("fox") is not None
     assert again.look_up("wolf") is None
-
-
-@pytest.mark.parametrize(
-    "name", ["slots.npy", "buckets.npy", "records.npy", "fold.npy", "matcher.json"]
-)
-@pytest.mark.parametrize("keep", [0, 20, -3])
-def test_a_file_cut_short_is_named(tmp_path: Path, name: str, keep: int) -> None:
-    matcher("red fox", "fox").index.save(tmp_path)
-    path = tmp_path / name
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match=name):
-        load_index(tmp_path)
-
-
-def test_another_format_version_is_refused(tmp_path: Path) -> None:
-    matcher("fox").index.save(tmp_path)
-    head = tmp_path / "matcher.json"
-    head.write_text(head.read_text().replace('"format": 2', '"format": 99'))
-    with pytest.raises(InputError, match="format 99"):
-        load_index(tmp_path)
 
 
 def test_many_aliases_are_all_found_again() -> None:

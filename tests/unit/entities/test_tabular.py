@@ -10,6 +10,7 @@ from openmofi.entities.tabular import read_table_source, table_rows
 from openmofi.errors import InputError
 from support.entities import GEORGIA, write_csv
 
+ROW = '{"entity_id": "Q1", "name": %s, "aliases": "", "description": "", "prior": %s}'
 HEADER = "entity_id,name,aliases,description,prior,parents\n"
 
 
@@ -42,6 +43,7 @@ def test_the_name_is_an_alias_and_prior_and_parents_are_optional(tmp_path: Path)
         (HEADER + "Q1,a,,,much,\n", "line 2: 'prior' must be a number of 0 or more, got 'much'"),
         (HEADER + "Q1,a,,,-1,\n", "line 2: 'prior' must be"),
         (HEADER + "Q1,a,,,nan,\n", "line 2: 'prior' must be"),
+        (HEADER + "Q1,a,,,1e31,\n", "line 2: 'prior' must be .* got '1e31'; the greatest is 1e"),
         (HEADER + "Q1,a\n", "line 2: not as many fields as columns"),
         (HEADER + "Q1,a,,,,,,\n", "line 2: not as many fields as columns"),
         (HEADER + 'Q1,"a,,,,\n', r"kb\.csv, line \d: unexpected end"),
@@ -64,6 +66,9 @@ def test_bad_csv_is_one_line(tmp_path: Path, text: str, message: str) -> None:
         ("\n[1]", "line 2 is not a JSON object"),
         ('{"entity_id": "Q1", "name": "a", "aliases": ""}', "line 1 lacks the field 'description'"),
         ("[" * 100_000, "line 1 is not JSON"),
+        (ROW % ('["fox"]', "1"), "line 1: 'name' must be text, not a JSON list or object"),
+        (ROW % ('"fox"', "[1]"), "line 1: 'prior' must be"),
+        (ROW % ('"fox"', "9" * 400), "line 1: 'prior' must be .* …"),
     ],
 )
 def test_bad_jsonl_is_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -71,6 +76,12 @@ def test_bad_jsonl_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         list(table_rows(path))
+
+
+def test_jsonl_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "kb.jsonl"
+    path.write_text(ROW % ('"fox"', "1"), encoding="utf-8-sig")
+    assert [row.name for row in table_rows(path)] == ["fox"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -68,3 +68,11 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\xff\xfe n 1 0 1 0 00000010\n")
     with pytest.raises(InputError, match=r"index\.noun, line .*UTF-8"):
         list(read_wordnet(tmp_path, 16).parts())
+
+
+def test_a_notice_has_an_end_whatever_the_file_holds(tmp_path: Path) -> None:
+    write_wordnet(tmp_path, data_noun="  1 a licence of many words\n" * 10_000 + DATA_NOUN)
+    source = read_wordnet(tmp_path, 16)
+    assert source.notice.startswith("a licence of many words\n")
+    assert len(source.notice) < 1 << 16
+    assert sum(len(part.entities) for part in source.parts()) == 4
