@@ -48,7 +48,7 @@ class OpenMofi:
         return surfaces, *arrays
 
     def build(self, source: Any) -> None:
-        from openmofi.entities.index import build_index
+        from openmofi.entities.index_build import build_index
 
         self.index = build_index(*source, inflection="none")
 

@@ -175,6 +175,10 @@ def look_up(base: KnowledgeBase, _texts: list[str]) -> None:
     for surface in (*PIECES, "the", "red fox", "\u5317 Q"):
         base.candidates(surface)
         base.is_stop_phrase(surface)
+    index = base.matcher.index
+    for alias in range(len(index)):
+        index.key(alias)
+        index.is_stop(alias)
     for number in range(1, len(ROWS) + 2):
         _names(base, f"Q{number}")
 

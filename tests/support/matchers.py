@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from openmofi.entities.index import build_index
+from openmofi.entities.index_build import build_index
 from openmofi.entities.matcher import AliasMatcher
 from openmofi.entities.text import surface_key
 from support.matcher_twin import Mention

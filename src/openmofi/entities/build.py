@@ -30,7 +30,7 @@ from openmofi.progress import say
 from openmofi.storage import open_store, put_folder
 from openmofi.versions import Manifest, write_manifest
 
-STAGE_VERSION = 3
+STAGE_VERSION = 2
 
 
 def build_knowledge_base(

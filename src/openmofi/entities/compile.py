@@ -13,7 +13,7 @@ from openmofi import records
 from openmofi.entities.arrays import write_table
 from openmofi.entities.config import KnowledgeBaseConfig
 from openmofi.entities.gather import Gathered, gather
-from openmofi.entities.index import build_index
+from openmofi.entities.index_build import build_index
 from openmofi.entities.knowledge_base import ENTITIES, FORMAT, HEAD, KIND
 from openmofi.entities.sources import Source
 from openmofi.entities.stopwords import stop_phrases

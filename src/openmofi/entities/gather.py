@@ -27,7 +27,7 @@ CREATE TABLE entities (
 CREATE TABLE aliases (source INT, entity_id VARCHAR, surface VARCHAR, weight DOUBLE);
 CREATE TABLE edges (source INT, entity_id VARCHAR, parent_id VARCHAR, relation VARCHAR);
 CREATE TABLE redirects (source INT, entity_id VARCHAR, target_id VARCHAR);
-CREATE TABLE plurals (source INT, plural VARCHAR, singular VARCHAR);
+CREATE TABLE plurals (source INT, plural VARCHAR, singular VARCHAR, is_word BOOLEAN);
 """
 
 _REPEATED = """
@@ -48,12 +48,12 @@ SELECT surface, row, source, max(weight) AS weight
 FROM aliases JOIN numbered USING (entity_id) GROUP BY ALL
 """
 
-# The matcher itself knows plurals of one word; those of several become aliases.
+# The matcher itself knows words that are plurals of one word; others become aliases.
 _PLURALS = """
 INSERT INTO pairs
 SELECT p.plural, q.row, q.source, max(q.weight)
 FROM plurals p JOIN pairs q ON q.surface = p.singular AND q.source = p.source
-WHERE contains(p.plural, ' ')
+WHERE NOT p.is_word
   AND (p.plural, p.source) NOT IN (SELECT (surface, source) FROM pairs)
 GROUP BY ALL
 """
@@ -99,7 +99,7 @@ def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered
         InputError: A source is malformed, an id occurs twice, or there would be nothing to link to.
     """
     longest = settings.max_alias_tokens
-    plurals = {k: v for source in sources for k, v in _fold_plurals(source, longest)}
+    plurals = [row for source in sources for row in _fold_plurals(source, longest)]
     with working_database("kb") as database:
         database.execute(_TABLES)
         for number, source in enumerate(sources):
@@ -122,7 +122,7 @@ def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered
             postings=postings,
             edges=np.stack([_ints(known, "child"), _ints(known, "parent")], axis=1),
             graph=graph.select(["entity_id", "parent_id", "relation"]),
-            plurals={plural: one for plural, one in plurals.items() if " " not in plural},
+            plurals={plural: singular for plural, singular, is_word in plurals if is_word},
             counts={
                 "parents": known.num_rows,
                 "unknown_parents": graph.num_rows - known.num_rows,
@@ -141,17 +141,22 @@ def _load(database: Database, number: int, source: Source, longest: int) -> None
             database.unregister("part")
     folded = _fold_plurals(source, longest)
     if folded:
-        database.executemany(f"INSERT INTO plurals VALUES ({number}, ?, ?)", folded)
+        database.executemany(f"INSERT INTO plurals VALUES ({number}, ?, ?, ?)", folded)
 
 
-def _fold_plurals(source: Source, longest: int) -> list[tuple[str, str]]:
+def _fold_plurals(source: Source, longest: int) -> list[tuple[str, str, bool]]:
+    """Plural and singular, folded, and whether both are one word."""
     written = source.plurals
     folded = [
-        key if tokens <= longest and len(key.encode()) <= MAX_KEY_BYTES else ""
+        (key if tokens <= longest and len(key.encode()) <= MAX_KEY_BYTES else "", tokens)
         for key, tokens in surface_keys([*written.keys(), *written.values()])
     ]
     pairs = zip(folded[: len(written)], folded[len(written) :], strict=True)
-    return [(plural, singular) for plural, singular in pairs if plural and singular]
+    return [
+        (plural, singular, words == other_words == 1)
+        for (plural, words), (singular, other_words) in pairs
+        if plural and singular
+    ]
 
 
 def _check_ids(

@@ -1,57 +1,62 @@
-"""The matcher's compiled form: keys by hash with the strings beside them, as mapped arrays."""
+"""The matcher's compiled form: words and sequences of words by hash, as mapped arrays."""
 
+import functools
 import json
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from openmofi.entities.arrays import map_array
 from openmofi.entities.index_checks import array_fault, damaged, table_fault
-from openmofi.entities.kernels_hash import Bytes, Hashes, Ints
-from openmofi.entities.kernels_index import fill_slots, hash_keys, write_records
-from openmofi.entities.kernels_match import CONTINUES, ENDS, HEADER, STOP, Index
-from openmofi.entities.text import string_buffers, text_array, tokenize
-from openmofi.entities.unicode_tables import UnicodeTables, unicode_tables
+from openmofi.entities.kernels_hash import Bytes, fixed
+from openmofi.entities.kernels_match import HAS_GAPS, STOPS, WORD_SHIFT, WORD_STOPS, Index
+from openmofi.entities.kernels_words import HEADER, Numbers, Words
+from openmofi.entities.unicode_tables import UnicodeTables
 from openmofi.errors import InputError
 
 FORMAT = 2
 HEAD = "matcher.json"
+MAX_TOKENS = 64  # of an alias: the search has a bit for each
 
 Inflection = Literal["english", "none"]
-
-_BATCH = 50_000  # keys folded at a time
-_SLOTS_PER_ENTRY = 8  # a look-up that finds nothing stops in the bitmap 7 times of 8
-_KEYS_PER_BUCKET = 2
-MAX_TOKENS = 64  # of an alias: the search has a bit for each
 
 
 @dataclass(frozen=True)
 class MatcherIndex:
-    """Aliases and stop phrases, sorted by (hash, key).
+    """Aliases and stop phrases: those of one word by word, then the longer ones by hash.
+
+    Words are numbered by hash; what stands between two words counts as one too.
 
     Args:
-        slots: ``[2^n / 4]`` two bits a slot, by the top n bits of a hash: an alias ends here, a
-            longer one begins so.
-        buckets: ``[2^m + 1, 2]`` by the top m bits of a hash: first alias of the bucket, and where
-            its record begins.
-        records: One a key: 4 bytes of its hash, 2 of its length and the stop bit, its UTF-8. A
-            stop phrase consumes its words without being a mention.
+        word_buckets: ``[2^k + 1, 2]`` by the top k bits of a hash: first word of the bucket, and
+            where its record begins.
+        word_records: One a word: 4 bytes of its hash, 2 of its length, its UTF-8.
+        word_facts: ``[words]`` the alias that the word is alone, plus 1, and two bits: whether
+            that is a stop phrase, and whether a longer alias begins with the word.
+        slots: ``[2^n / 4]`` two bits a slot, by the top n bits of the hash of several words: an
+            alias ends here, a longer one begins so.
+        buckets: ``[2^m + 1, 2]`` as ``word_buckets``: first alias, and where its record begins.
+        records: One an alias of several words: a byte with their number and two bits (it is a
+            stop phrase, it has other gaps than single spaces), the words, the gaps if so.
         posting_starts: ``[aliases + 1]`` where each alias's candidates begin.
         posting_entities: Entity rows, the likeliest of an alias first.
         posting_priors: P(entity | surface), the same order.
         tables: How keys were folded; texts are folded so too.
         max_tokens: Tokens of the longest alias.
+        id_bytes: Bytes of a word's number in ``records``.
+        space: Number of the single space, -1 if no alias has one.
         plurals: Irregular plural to singular, one word each.
         inflection: Whose rules read other plurals.
     """
 
+    word_buckets: npt.NDArray[Any]
+    word_records: Bytes
+    word_facts: Numbers
     slots: Bytes
     buckets: npt.NDArray[Any]
     records: Bytes
@@ -60,6 +65,8 @@ class MatcherIndex:
     posting_priors: npt.NDArray[np.float32]
     tables: UnicodeTables
     max_tokens: int
+    id_bytes: int
+    space: int
     plurals: Mapping[str, str]
     inflection: Inflection
 
@@ -68,34 +75,78 @@ class MatcherIndex:
 
     def key(self, alias: int) -> str:
         """The surface key of an alias."""
-        return self._record(alias)[1].decode("utf-8", "replace")
+        if alias < len(self._single):
+            return self._word(int(self._single[alias]))
+        head, numbers = self._record(alias)
+        count = (head & 0x3F) + 1
+        words = [self._word(number) for number in numbers[:count]]
+        gaps = [self._word(number) for number in numbers[count:]] or [" "] * (count - 1)
+        return words[0] + "".join(gap + word for gap, word in zip(gaps, words[1:], strict=True))
 
     def is_stop(self, alias: int) -> bool:
         """Whether the alias consumes its words without being a mention."""
-        return bool(self._record(alias)[0] & STOP)
+        if alias < len(self._single):
+            return bool(self.word_facts[self._single[alias]] & WORD_STOPS)
+        return bool(self._record(alias)[0] & STOPS)
 
-    def _record(self, alias: int) -> tuple[int, bytes]:
+    @functools.cached_property
+    def _single(self) -> npt.NDArray[np.int64]:
+        """The word of each alias of one word."""
+        return np.flatnonzero(self.word_facts >> WORD_SHIFT)
+
+    def _record(self, alias: int) -> tuple[int, list[int]]:
+        """First byte and numbers of an alias of several words."""
         bucket = bisect_right(self.buckets[:, 0], alias) - 1  # numpy would copy the column
         first, place = self.buckets[bucket].tolist()
-        for _ in range(alias - first):
+        if first > alias:
+            raise damaged()
+        for step in range(alias - first + 1):
             if not 0 <= place < len(self.records):
                 raise damaged()
-            place += HEADER + (self._header(place) & ~STOP)
-        header, begin = self._header(place), place + HEADER
-        return header, self.records[begin : begin + (header & ~STOP)].tobytes()
+            head = int(self.records[place])
+            count = (head & 0x3F) + 1
+            size = self.id_bytes * (2 * count - 1 if head & HAS_GAPS else count)
+            if step < alias - first:
+                place += 1 + size
+        data = self.records[place + 1 : place + 1 + size].tobytes()
+        if len(data) != size:
+            raise damaged()
+        pieces = range(0, len(data), self.id_bytes)
+        return head, [int.from_bytes(data[i : i + self.id_bytes], "little") for i in pieces]
 
-    def _header(self, place: int) -> int:
-        return int.from_bytes(self.records[place + HEADER - 2 : place + HEADER].tobytes(), "little")
+    def _word(self, word: int) -> str:
+        bucket = bisect_right(self.word_buckets[:, 0], word) - 1
+        first, place = self.word_buckets[bucket].tolist()
+        if first > word:
+            raise damaged()
+        for step in range(word - first + 1):
+            begin = place + HEADER
+            if not 0 <= place <= begin <= len(self.word_records):
+                raise damaged()
+            length = int.from_bytes(self.word_records[begin - 2 : begin].tobytes(), "little")
+            if step < word - first:
+                place = begin + length
+        return self.word_records[begin : begin + length].tobytes().decode("utf-8", "replace")
 
     @property
     def searched(self) -> Index:
         """What the compiled search reads."""
+        words = Words(
+            buckets=fixed(self.word_buckets),
+            shift=hash_shift(len(self.word_buckets) - 1),
+            records=fixed(self.word_records),
+            size=len(self.word_facts),
+        )
         return Index(
-            slots=self.slots,
-            slot_shift=_shift(4 * len(self.slots)),
-            buckets=self.buckets,
-            bucket_shift=_shift(len(self.buckets) - 1),
-            records=self.records,
+            words=words,
+            facts=fixed(self.word_facts),
+            slots=fixed(self.slots),
+            slot_shift=hash_shift(4 * len(self.slots)),
+            buckets=fixed(self.buckets),
+            shift=hash_shift(len(self.buckets) - 1),
+            records=fixed(self.records),
+            id_bytes=self.id_bytes,
+            space=self.space,
             size=len(self),
         )
 
@@ -107,16 +158,26 @@ class MatcherIndex:
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         head = {
             "format": FORMAT,
+            "id_bytes": self.id_bytes,
             "inflection": self.inflection,
             "max_tokens": self.max_tokens,
             "plurals": dict(sorted(self.plurals.items())),
+            "space": self.space,
         }
         text = json.dumps(head, ensure_ascii=False, indent=1)
         (folder / HEAD).write_text(text, encoding="utf-8")
 
 
+def hash_shift(size: int) -> np.uint64:
+    """By how much a hash is shifted to be a place in ``size``, a power of two."""
+    return np.uint64(64 - (size.bit_length() - 1))
+
+
 _WIDE = ("u4", "i8")
 _TYPES: Mapping[str, tuple[str, ...]] = {
+    "word_buckets": _WIDE,
+    "word_records": ("u1",),
+    "word_facts": ("i4",),
     "slots": ("u1",),
     "buckets": _WIDE,
     "records": ("u1",),
@@ -139,24 +200,22 @@ def load_index(folder: Path) -> MatcherIndex:
     Raises:
         InputError: A file is missing, cut short, damaged, or of another format version.
     """
-    longest, plurals, inflection = _read_head(folder / HEAD)
-    arrays = {
-        name: map_array(folder / f"{name}.npy", types, columns=2 if name == "buckets" else 0)
+    head = _read_head(folder / HEAD)
+    arrays: dict[str, Any] = {
+        name: map_array(folder / f"{name}.npy", types, columns=2 if "buckets" in name else 0)
         for name, types in _TYPES.items()
     }
     tables = UnicodeTables(
         **{name: map_array(folder / f"{name}.npy", types) for name, types in _TABLE_TYPES.items()}
     )
-    index = MatcherIndex(
-        **arrays, tables=tables, max_tokens=longest, plurals=plurals, inflection=inflection
-    )
+    index = MatcherIndex(**arrays, tables=tables, **head)
     fault = table_fault(tables) or array_fault(**arrays)
     if fault:
         raise InputError(f"{folder}: the matcher is damaged ({fault}.npy); build it again")
     return index
 
 
-def _read_head(path: Path) -> tuple[int, dict[str, str], Inflection]:
+def _read_head(path: Path) -> dict[str, Any]:
     try:
         head = json.loads(path.read_text(encoding="utf-8"))
         version = head["format"]
@@ -169,113 +228,13 @@ def _read_head(path: Path) -> tuple[int, dict[str, str], Inflection]:
         )
     match head:
         case {
+            "id_bytes": 3 | 4,
             "max_tokens": int(longest),
-            "inflection": "english" | "none" as inflection,
+            "inflection": "english" | "none",
             "plurals": dict(plurals),
-        } if 0 <= longest <= MAX_TOKENS and all(isinstance(x, str) for x in plurals.values()):
-            return longest, plurals, inflection
+            "space": int(space),
+        } if 0 <= longest <= MAX_TOKENS and -1 <= space < 1 << 31:
+            if all(isinstance(one, str) for one in plurals.values()):
+                del head["format"]
+                return dict(head)
     raise InputError(f"{path} is damaged (its values are no matcher's); build it again")
-
-
-def build_index(
-    surfaces: pa.Array | Sequence[str],
-    posting_starts: Ints,
-    posting_entities: npt.NDArray[np.int32],
-    posting_priors: npt.NDArray[np.float32],
-    *,
-    stops: Sequence[str] = (),
-    plurals: Mapping[str, str] | None = None,
-    inflection: Inflection = "english",
-) -> MatcherIndex:
-    """Compile aliases.
-
-    Args:
-        surfaces: Distinct surface keys, as `surface_key` makes them, in the order of their bytes.
-        posting_starts: ``[surfaces + 1]`` where each one's candidates begin.
-        posting_entities: Entity rows, in the order to be kept.
-        posting_priors: P(entity | surface).
-        stops: Keys that consume their words without being a mention; they may be aliases too.
-        plurals: Irregular plural to singular, one folded word each.
-        inflection: ``english`` also finds the last word's regular plural; ``none`` does not.
-    """
-    keys = surfaces if isinstance(surfaces, pa.Array) else text_array(surfaces)
-    barred = text_array(sorted(set(stops) - {""}))
-    extra = barred.filter(pa.array(~_member(barred, keys.cast(pa.large_string()))))
-    names = pa.concat_arrays([keys.cast(pa.large_string()), extra])
-    counts = np.concatenate((np.diff(posting_starts), np.zeros(len(extra), np.int64)))
-    hashes, prefixes, longest = _hash_all(names)
-    order = np.argsort(hashes, kind="stable")  # keys with one hash stay in their order
-    taken, sizes = _gather(posting_starts, counts, order)
-    sorted_names = names.take(pa.array(order))
-    hashes = hashes[order]
-    records, buckets = _records(sorted_names, hashes, _member(sorted_names, barred))
-    return MatcherIndex(
-        slots=_slots(hashes, prefixes),
-        buckets=buckets,
-        records=records,
-        posting_starts=_narrow(np.concatenate(([0], np.cumsum(sizes)))),
-        posting_entities=np.asarray(posting_entities, np.int32)[taken],
-        posting_priors=np.asarray(posting_priors, np.float32)[taken],
-        tables=unicode_tables(),
-        max_tokens=longest,
-        plurals=dict(plurals or {}),
-        inflection=inflection,
-    )
-
-
-def _hash_all(names: pa.Array) -> tuple[Hashes, Hashes, int]:
-    whole, prefixes, longest = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], 0
-    for begin in range(0, len(names), _BATCH):
-        batch = names.slice(begin, _BATCH)
-        found, before, tokens = hash_keys(tokenize(batch).arrays, len(batch))
-        whole.append(found)
-        prefixes.append(before)
-        longest = max(longest, tokens)
-    return np.concatenate(whole), np.unique(np.concatenate(prefixes)), longest
-
-
-def _slots(hashes: Hashes, prefixes: Hashes) -> Bytes:
-    entries = _SLOTS_PER_ENTRY * (len(hashes) + len(prefixes))
-    slots = np.zeros(1 << max(6, entries.bit_length() - 2), dtype=np.uint8)
-    shift = _shift(4 * len(slots))
-    fill_slots(slots, shift, hashes, ENDS)
-    fill_slots(slots, shift, prefixes, CONTINUES)
-    return slots
-
-
-def _shift(size: int) -> np.uint64:
-    """By how much a hash is shifted to be a place in ``size``, a power of two."""
-    return np.uint64(64 - (size.bit_length() - 1))
-
-
-def _records(
-    names: pa.Array, hashes: Hashes, stops: npt.NDArray[np.bool_]
-) -> tuple[Bytes, npt.NDArray[Any]]:
-    """The keys' records and the buckets that point into them."""
-    data, starts = string_buffers(names)
-    places = starts - starts[0] + HEADER * np.arange(len(starts))
-    records = np.empty(int(places[-1]), np.uint8)
-    write_records(hashes, data, starts, stops, records)
-    bits = max(1, (len(hashes) // _KEYS_PER_BUCKET).bit_length())
-    bucket = (hashes >> np.uint64(64 - bits)).astype(np.int64)
-    first = np.concatenate(([0], np.cumsum(np.bincount(bucket, minlength=1 << bits))))
-    return records, _narrow(np.stack((first, places[first]), axis=1))
-
-
-def _gather(starts: Ints, counts: Ints, order: Ints) -> tuple[Ints, Ints]:
-    """Postings in a new order of keys: their old places, and how many each key has."""
-    sizes = counts[order]
-    begins = np.concatenate((starts[:-1], np.full(len(counts) - len(starts) + 1, starts[-1])))
-    shift = np.repeat(begins[order] - (np.cumsum(sizes) - sizes), sizes)
-    return np.arange(len(shift)) + shift, sizes
-
-
-def _narrow(starts: Ints) -> npt.NDArray[Any]:
-    """As 32 bits where that is enough: half the memory."""
-    fits = int(starts.max(initial=0)) < 1 << 32
-    return starts.astype(np.uint32) if fits else starts.astype(np.int64)
-
-
-def _member(names: pa.Array, among: pa.Array) -> npt.NDArray[np.bool_]:
-    found = pc.is_in(names, value_set=among)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.bool_)

@@ -34,6 +34,7 @@ def table_fault(tables: UnicodeTables) -> str:
 
 
 def array_fault(
+    word_buckets: Ints, word_records: Bytes, word_facts: npt.NDArray[np.int32],
     slots: Bytes, buckets: Ints, records: Bytes, posting_starts: Ints,
     posting_entities: npt.NDArray[np.int32], posting_priors: npt.NDArray[np.float32],
 ) -> str:  # fmt: skip
@@ -44,9 +45,12 @@ def array_fault(
         return "posting_starts"
     if len(posting_priors) != len(posting_entities):
         return "posting_priors"
-    ends = [len(posting_starts) - 1, len(records)]
-    if not _power_of_two(len(buckets) - 1) or buckets[-1].tolist() != ends:
-        return "buckets"
+    for name, table, ends in (
+        ("word_buckets", word_buckets, [len(word_facts), len(word_records)]),
+        ("buckets", buckets, [len(posting_starts) - 1, len(records)]),
+    ):
+        if not _power_of_two(len(table) - 1) or table[-1].tolist() != ends:
+            return name
     return ""
 
 

@@ -1,6 +1,6 @@
 """Compiled: UTF-8 to code points, and hashes of stretches of code points."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,12 @@ Hashes = npt.NDArray[np.uint64]
 Bytes = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
 
+ArrayT = TypeVar("ArrayT", bound=npt.NDArray[Any])
+
 GARBLED = 0xFFFF  # a noncharacter: separates words
 
 SEED = np.uint64(0xCBF29CE484222325)
-_PRIME = np.uint64(0x100000001B3)
+PRIME = np.uint64(0x100000001B3)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 
@@ -55,7 +57,7 @@ def hash_stretches(codes: Codes, starts: Ints, ends: Ints) -> Hashes:
 def extend(state: Int, codes: Codes, start: Int, end: Int) -> Int:
     """FNV-1a over code points."""
     for i in range(start, end):
-        state = (state ^ np.uint64(codes[i])) * _PRIME
+        state = (state ^ np.uint64(codes[i])) * PRIME
     return state
 
 
@@ -65,3 +67,10 @@ def finish(state: Int) -> Int:
     state = (state ^ (state >> _SHIFT_1)) * _MIX_1
     state = (state ^ (state >> _SHIFT_2)) * _MIX_2
     return state ^ (state >> _SHIFT_3)
+
+
+def fixed(array: ArrayT) -> ArrayT:
+    """The array as one that cannot be written, as mapped ones are: compiled for those alone."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,11 +1,9 @@
-"""Compiled: aliases in tokens, longest first, left to right.
+"""Compiled: aliases in numbered tokens, longest first, left to right.
 
-From each token on, the words are hashed one after the other; a bitmap says whether an alias ends
-here and whether a longer one begins so. What a hash finds is compared with the stored string.
-
-Every number that comes from a file is checked before it is used as a place: a damaged matcher
-gives `DAMAGED`, never a read outside its arrays. Arrays are passed one by one, since taking them
-out of a tuple counts references, which costs more than the search.
+A word knows which alias it is alone and whether a longer one begins with it. Sequences of words are
+hashed; a bitmap says whether an alias ends here and whether a longer one begins so; what a hash
+finds is compared with the stored sequence. As in `kernels_words`, nothing that comes from a file is
+used as a place before it is checked.
 """
 
 from typing import Any, NamedTuple
@@ -14,82 +12,66 @@ import numpy as np
 import numpy.typing as npt
 
 from openmofi.entities.compiled import compiled, inlined
-from openmofi.entities.kernels_hash import (
-    SEED,
-    Bools,
-    Bytes,
-    Hashes,
-    Int,
-    Ints,
-    decode,
-    extend,
-    finish,
-)
+from openmofi.entities.kernels_hash import PRIME, SEED, Bools, Bytes, Hashes, Int, Ints, finish
 from openmofi.entities.kernels_text import TokenArrays
-from openmofi.entities.unicode_tables import Codes
+from openmofi.entities.kernels_words import (
+    DAMAGED,
+    NONE,
+    Numbers,
+    Plurals,
+    Words,
+    number,
+)  # fmt: skip
 
 ENDS, CONTINUES = 1, 2  # bits of a slot: an alias ends here; a longer one begins so
-NONE, DAMAGED = -1, -2  # instead of an alias: there is none; the index contradicts itself
+WORD_CONTINUES, WORD_STOPS, WORD_SHIFT = 1, 2, 2  # of what is known of a word
 
-_BLOCK = 256  # tokens whose memory is fetched together; it stays in the cache until it is used
+HAS_GAPS, STOPS = 0x40, 0x80  # of a record's first byte, beside the number of words less one
 
-HEADER = 6  # bytes before a key: 4 of its hash, 2 of its length and `STOP`
-STOP = 0x8000
-
-
-class Strings(NamedTuple):
-    """Strings of code points, one after the other."""
-
-    codes: Codes
-    starts: Ints  # and the end of the last
-
-
-class Plurals(NamedTuple):
-    """How the last word may be read as a plural; see `openmofi.entities.inflection`."""
-
-    endings: Strings  # [rules]
-    cuts: Ints  # [rules] characters of each ending
-    shortest: Ints  # [rules] characters of the shortest word
-    barred: Strings
-    irregular_hashes: Hashes  # sorted
-    irregular: Strings
-    singulars: Strings  # of the irregular plurals, then what the rules put in place of endings
+_BLOCK = 256  # tokens whose memory is fetched together
 
 
 class Index(NamedTuple):
     """What the search reads of `openmofi.entities.index.MatcherIndex`."""
 
+    words: Words
+    facts: Numbers
     slots: Bytes
     slot_shift: np.uint64
     buckets: npt.NDArray[Any]
-    bucket_shift: np.uint64
+    shift: np.uint64
     records: Bytes
+    id_bytes: int
+    space: int
     size: int
 
 
 @compiled
 def search(
-    tokens: TokenArrays, index: Index, plurals: Plurals, max_tokens: Int, nested: bool
+    tokens: TokenArrays, index: Index, plurals: Plurals, max_tokens: int, nested: bool
 ) -> tuple[Ints, Int]:
     """Mentions as rows of (alias, first token, last token, whether inside another); their number.
 
     The number is `DAMAGED` if the index contradicts itself.
     """
-    codes, starts, ends, may_start = tokens.codes, tokens.starts, tokens.ends, tokens.may_start
-    slots, slot_shift, records = index.slots, index.slot_shift, index.records
-    buckets, bucket_shift, size = index.buckets, index.bucket_shift, index.size
-    tails, tail_starts, cuts = plurals.singulars.codes, plurals.singulars.starts, plurals.cuts
-    plural, rules, irregular = _readings(tokens, plurals)
+    starts, may_start, may_end = tokens.starts, tokens.may_start, tokens.may_end
+    words, gaps, singulars, counts, fits = number(tokens, index.words, plurals)
+    facts, slots, slot_shift = index.facts, index.slots, index.slot_shift
+    buckets, shift, records = index.buckets, index.shift, index.records
+    id_bytes, space, size = index.id_bytes, index.space, index.size
     states, tries = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.uint64)
     live, places = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64)
+    values, flags = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.uint8)
     out = np.empty((len(starts), 4), np.int64)
+    if not fits:
+        return out, DAMAGED
     count, token = 0, 0
     for begin in range(0, len(starts), _BLOCK):
         stop_at = min(begin + _BLOCK, len(starts))
         _probe(
-            codes, starts, ends, tokens.texts, may_start, tokens.may_end, plural, begin, stop_at,
-            max_tokens, slots, slot_shift, buckets, bucket_shift, records,
-            states, tries, live, places,
+            words, gaps, counts, tokens.texts, may_start, may_end, begin, stop_at, max_tokens,
+            facts, slots, slot_shift, buckets, shift, records, states, tries, live, places,
+            values, flags,
         )  # fmt: skip
         token = max(token, begin)
         while token < stop_at:
@@ -97,12 +79,11 @@ def search(
             while tried and alias == NONE:  # the longest first
                 length = _log2(tried)
                 tried ^= np.uint64(1) << np.uint64(length)
-                alias, stops = _alias_of(
-                    codes, starts[token], starts[token + length], ends[token + length],
-                    slots, slot_shift, buckets, bucket_shift, records,
-                    rules[token + length], irregular[token + length], tails, tail_starts, cuts,
-                )  # fmt: skip
                 last = token + length
+                alias, stops = alias_of(
+                    words, gaps, singulars, counts, token, last,
+                    facts, slots, slot_shift, buckets, shift, records, id_bytes, space,
+                )  # fmt: skip
             if alias == DAMAGED or alias >= size:
                 return out, DAMAGED
             if alias == NONE:
@@ -112,12 +93,11 @@ def search(
                 out, count = _append(out, count, alias, token, last, 0)
             for first in range(token, last + 1 if nested and not stops else token):
                 for end in range(first, last + 1):
-                    if not (may_start[first] and tokens.may_end[end]):
+                    if not (may_start[first] and may_end[end]):
                         continue
-                    alias, stops = _alias_of(
-                        codes, starts[first], starts[end], ends[end],
-                        slots, slot_shift, buckets, bucket_shift, records,
-                        rules[end], irregular[end], tails, tail_starts, cuts,
+                    alias, stops = alias_of(
+                        words, gaps, singulars, counts, first, end,
+                        facts, slots, slot_shift, buckets, shift, records, id_bytes, space,
                     )  # fmt: skip
                     if alias == DAMAGED or alias >= size:
                         return out, DAMAGED
@@ -128,40 +108,59 @@ def search(
 
 
 @compiled
+def look_up(tokens: TokenArrays, index: Index, plurals: Plurals) -> Int:
+    """The alias that all the tokens together are, as they are written."""
+    words, gaps, singulars, counts, fits = number(tokens, index.words, plurals)
+    if not fits or not len(words):
+        return NONE if fits else DAMAGED
+    counts[:] = 0
+    alias, _ = alias_of(
+        words, gaps, singulars, counts, 0, len(words) - 1, index.facts, index.slots,
+        index.slot_shift, index.buckets, index.shift, index.records, index.id_bytes, index.space,
+    )  # fmt: skip
+    return alias if alias < index.size else DAMAGED
+
+
+@compiled
 def _probe(
-    codes: Codes, starts: Ints, ends: Ints, texts: Ints, may_start: Bools, may_end: Bools,
-    plural: Bools, begin: Int, stop_at: Int, max_tokens: Int,
-    slots: Bytes, slot_shift: Int, buckets: Any, bucket_shift: Int, records: Bytes,
-    states: Hashes, tries: Hashes, live: Ints, places: Ints,
+    words: Numbers, gaps: Numbers, counts: Bytes, texts: Ints, may_start: Bools, may_end: Bools,
+    begin: Int, stop_at: Int, max_tokens: Int, facts: Numbers, slots: Bytes, slot_shift: Int,
+    buckets: Any, shift: Int, records: Bytes,
+    states: Hashes, tries: Hashes, live: Ints, places: Ints, values: Hashes, flags: Bytes,
 ) -> None:  # fmt: skip
     """For each token of a block, by how many more tokens an alias may end: one bit each in tries.
 
     All tokens go one word further at a time, so that the processor waits for many places of memory
     at once; then what the longest tries will read is fetched in the same way.
     """
-    count = 0
+    kept = 0
     for token in range(begin, stop_at):
-        states[token - begin] = extend(SEED, codes, starts[token], ends[token])
-        tries[token - begin] = places[token - begin] = 0
-        live[count] = token
-        count += may_start[token]
-    for length in range(max_tokens):
-        kept = 0
-        for i in range(count):
-            token, last = live[i], live[i] + length
-            value = finish(states[token - begin])
-            flags = flags_of(slots, slot_shift, value)
-            if may_end[last] and (flags & ENDS or plural[last]):
+        word, i = words[token], token - begin
+        fact = facts[word] if word >= 0 else 0
+        alone = fact >> WORD_SHIFT > 0 or counts[token] > 0
+        tries[i] = may_start[token] and may_end[token] and alone
+        states[i], places[i] = start_with(word), 0
+        live[kept] = token
+        kept += may_start[token] and fact & WORD_CONTINUES and _goes_on(gaps, texts, token)
+    for length in range(1, max_tokens):
+        count, kept = kept, 0
+        for j in range(count):
+            i, last = live[j] - begin, live[j] + length
+            states[i] = append(states[i], gaps[last], words[last])
+            values[j] = finish(states[i])
+        for j in range(count):
+            flags[j] = flags_of(slots, slot_shift, values[j])
+        for j in range(count):
+            token, last = live[j], live[j] + length
+            known = words[last] >= 0
+            ends = known and flags[j] & ENDS
+            if may_end[last] and (ends or counts[last]):
                 tries[token - begin] |= np.uint64(1) << np.uint64(length)
-                places[token - begin] = np.int64(value >> bucket_shift)
+            if ends:
+                places[token - begin] = np.int64(values[j] >> shift)
             live[kept] = token
-            goes_on = flags & CONTINUES and last + 1 < len(texts)
-            kept += goes_on and texts[last + 1] == texts[token]
-        count = kept
-        for i in range(count):
-            token, last = live[i], live[i] + length
-            states[token - begin] = extend(states[token - begin], codes, ends[last], ends[last + 1])
-        if not count:
+            kept += known and flags[j] & CONTINUES and _goes_on(gaps, texts, last)
+        if not kept:
             break
     for i in range(stop_at - begin):
         places[i] = np.int64(buckets[places[i], 1])
@@ -172,27 +171,101 @@ def _probe(
 
 
 @inlined
-def _alias_of(
-    codes: Codes, begin: Int, start: Int, end: Int,
-    slots: Bytes, slot_shift: Int, buckets: Any, bucket_shift: Int, records: Bytes,
-    rules: Int, irregular: Int, tails: Codes, tail_starts: Ints, cuts: Ints,
-) -> tuple[Int, bool]:  # fmt: skip
-    """The alias that ``codes[begin:end]`` is, as written or with its last word made singular.
+def _goes_on(gaps: Numbers, texts: Ints, last: Int) -> Int:
+    """Whether a sequence may take in the token after ``last``."""
+    return last + 1 < len(texts) and texts[last + 1] == texts[last] and gaps[last + 1] >= 0
 
-    And whether it is a stop phrase. The last word begins at ``start``.
-    """
-    before = extend(SEED, codes, begin, start)
-    value = finish(extend(before, codes, start, end))
-    if flags_of(slots, slot_shift, value) & ENDS:
-        alias, stops = find(buckets, bucket_shift, records, value, codes, begin, end, codes, 0, 0)
-        if alias != NONE:
-            return alias, stops
-    if rules or irregular != NONE:
-        return _as_plural(
-            codes, begin, start, end, before, slots, slot_shift, buckets, bucket_shift, records,
-            rules, irregular, tails, tail_starts, cuts,
-        )  # fmt: skip
+
+@inlined
+def alias_of(
+    words: Numbers, gaps: Numbers, singulars: Numbers, counts: Bytes, first: Int, last: Int,
+    facts: Numbers, slots: Bytes, slot_shift: Int, buckets: Any, shift: Int, records: Bytes,
+    id_bytes: Int, space: Int,
+) -> tuple[Int, Int]:  # fmt: skip
+    """The alias that some tokens are, as written or with the last made singular; if it stops."""
+    state = start_with(words[first])
+    for token in range(first, last):
+        if words[token] < 0 or gaps[token + 1] < 0:
+            return NONE, False
+        if token > first:
+            state = append(state, gaps[token], words[token])
+    for reading in range(-1, counts[last]):
+        word = words[last] if reading < 0 else singulars[last, reading]
+        if word < 0:
+            continue
+        if first == last:
+            fact = facts[word]
+            if fact >> WORD_SHIFT > 0:
+                return np.int64((fact >> WORD_SHIFT) - 1), fact & WORD_STOPS != 0
+            continue
+        value = finish(append(state, gaps[last], word))
+        if flags_of(slots, slot_shift, value) & ENDS:
+            alias, stops = _find(
+                buckets, shift, records, id_bytes, space, value, words, gaps, first, last, word
+            )
+            if alias != NONE:
+                return alias, stops
     return NONE, False
+
+
+@inlined
+def _find(
+    buckets: Any, shift: Int, records: Bytes, id_bytes: Int, space: Int, value: Int,
+    words: Numbers, gaps: Numbers, first: Int, last: Int, word: Int,
+) -> tuple[Int, Int]:  # fmt: skip
+    """The alias of the words ``first`` to ``last``, ``word`` in the place of the last."""
+    bucket = value >> shift
+    alias, place = np.int64(buckets[bucket, 0]), np.int64(buckets[bucket, 1])
+    stop = np.int64(buckets[bucket + np.uint64(1), 1])
+    if alias < 0 or not 0 <= place <= stop <= len(records):
+        return DAMAGED, False
+    while place < stop:
+        head = np.int64(records[place])
+        count, has_gaps = (head & 0x3F) + 1, head & HAS_GAPS
+        size = count * id_bytes
+        after = place + 1 + size + (size - id_bytes if has_gaps else 0)
+        if after > stop:
+            return DAMAGED, False
+        same, place = count == last - first + 1, place + 1
+        for token in range(first, last + 1 if same else first):
+            one = _number_at(records, place, id_bytes)
+            same = same and one == (word if token == last else words[token])
+            if token > first:
+                gap = _number_at(records, place + size - id_bytes, id_bytes) if has_gaps else space
+                same = same and gap == gaps[token]
+            place += id_bytes
+        if same:
+            return alias, head & STOPS != 0
+        place = after
+        alias += 1
+    return NONE, False
+
+
+@inlined
+def _number_at(records: Bytes, place: Int, id_bytes: Int) -> Int:
+    found = np.int64(records[place]) | np.int64(records[place + 1]) << 8
+    found |= np.int64(records[place + 2]) << 16
+    return found | np.int64(records[place + 3]) << 24 if id_bytes > 3 else found
+
+
+@inlined
+def start_with(word: Int) -> Int:
+    """State of a sequence of one word."""
+    return (SEED ^ np.uint64(word + 1)) * PRIME
+
+
+@inlined
+def append(state: Int, gap: Int, word: Int) -> Int:
+    """State of a sequence with one word more, after a gap."""
+    state = (state ^ np.uint64(gap + 1)) * PRIME
+    return (state ^ np.uint64(word + 1)) * PRIME
+
+
+@inlined
+def flags_of(slots: Bytes, shift: Int, value: Int) -> Int:
+    """The two bits of a hash."""
+    slot = value >> shift
+    return (slots[slot >> np.uint64(2)] >> np.uint8((slot & np.uint64(3)) << np.uint64(1))) & 3
 
 
 @compiled
@@ -206,17 +279,6 @@ def _log2(value: Int) -> Int:
 
 
 @compiled
-def look_up(index: Index, codes: Codes) -> Int:
-    """The alias whose key these characters are."""
-    value = finish(extend(SEED, codes, 0, len(codes)))
-    alias, _ = find(
-        index.buckets, index.bucket_shift, index.records, value,
-        codes, 0, len(codes), codes, 0, 0,
-    )  # fmt: skip
-    return alias
-
-
-@compiled
 def _append(
     out: Ints, count: Int, alias: Int, first: Int, last: Int, inside: Int
 ) -> tuple[Ints, Int]:
@@ -226,140 +288,3 @@ def _append(
         out = longer
     out[count, 0], out[count, 1], out[count, 2], out[count, 3] = alias, first, last, inside
     return out, count + 1
-
-
-@inlined
-def flags_of(slots: Bytes, shift: Int, value: Int) -> Int:
-    """The two bits of a hash."""
-    slot = value >> shift
-    return (slots[slot >> np.uint64(2)] >> np.uint8((slot & np.uint64(3)) << np.uint64(1))) & 3
-
-
-@inlined
-def find(
-    buckets: Any, bucket_shift: Int, records: Bytes, value: Int,
-    codes: Codes, start: Int, end: Int, tail: Codes, a: Int, b: Int,
-) -> tuple[Int, bool]:  # fmt: skip
-    """The alias that reads ``codes[start:end]`` and then ``tail[a:b]``, by its hash."""
-    bucket = value >> bucket_shift
-    alias, place = np.int64(buckets[bucket, 0]), np.int64(buckets[bucket, 1])
-    stop = np.int64(buckets[bucket + np.uint64(1), 1])
-    if alias < 0 or place < 0 or stop > len(records):
-        return DAMAGED, False
-    wanted = np.int64(value & np.uint64(0xFFFFFFFF))
-    while place + HEADER <= stop:
-        found = np.int64(records[place]) | np.int64(records[place + 1]) << 8
-        found |= np.int64(records[place + 2]) << 16 | np.int64(records[place + 3]) << 24
-        length = np.int64(records[place + 4]) | np.int64(records[place + 5]) << 8
-        place += HEADER
-        after = place + (length & ~STOP)
-        if after > stop:
-            return DAMAGED, False
-        if found == wanted and _same(records, place, after, codes, start, end, tail, a, b):
-            return alias, length & STOP != 0
-        place = after
-        alias += 1
-    return NONE, False
-
-
-@inlined
-def _same(
-    records: Bytes, place: Int, stop: Int,
-    codes: Codes, start: Int, end: Int, tail: Codes, a: Int, b: Int,
-) -> Int:  # fmt: skip
-    for i in range(start, end):
-        if place >= stop:
-            return False
-        code, place = decode(records, place, stop)
-        if code != codes[i]:
-            return False
-    for i in range(a, b):
-        if place >= stop:
-            return False
-        code, place = decode(records, place, stop)
-        if code != tail[i]:
-            return False
-    return place == stop
-
-
-@compiled
-def _readings(tokens: TokenArrays, plurals: Plurals) -> tuple[Bools, Bytes, Ints]:
-    """Which tokens may be plurals; by which rules, a bit each; row of the irregular plural."""
-    size = len(tokens.starts)
-    rules, irregular = np.zeros(size, np.uint8), np.full(size, NONE, np.int64)
-    either = np.zeros(size, np.bool_)
-    codes, starts, ends = tokens.codes, tokens.starts, tokens.ends
-    hashes, words = plurals.irregular_hashes, plurals.irregular
-    endings, ending_starts = plurals.endings.codes, plurals.endings.starts
-    barred, barred_starts, shortest = plurals.barred.codes, plurals.barred.starts, plurals.shortest
-    for token in range(size):
-        start, end = starts[token], ends[token]
-        if len(hashes):
-            irregular[token] = _irregular(codes, start, end, hashes, words.codes, words.starts)
-        if not _which_end(codes, start, end, barred, barred_starts):
-            found = _which_end(codes, start, end, endings, ending_starts)
-            for rule in range(len(shortest)):
-                if end - start < shortest[rule]:
-                    found &= ~(1 << rule)
-            rules[token] = found
-        either[token] = rules[token] != 0 or irregular[token] != NONE
-    return either, rules, irregular
-
-
-@compiled
-def _irregular(
-    codes: Codes, start: Int, end: Int, hashes: Hashes, words: Codes, bounds: Ints
-) -> Int:
-    """Row of the irregular plural that a token is, or `NONE`."""
-    value = finish(extend(SEED, codes, start, end))
-    which = np.searchsorted(hashes, value)
-    while which < len(hashes) and hashes[which] == value:
-        a, b = bounds[which], bounds[which + 1]
-        if b - a == end - start and _ends_in(codes, start, end, words, a, b):
-            return which
-        which += 1
-    return NONE
-
-
-@compiled
-def _which_end(codes: Codes, start: Int, end: Int, suffixes: Codes, bounds: Ints) -> Int:
-    """One bit for each suffix in which a token ends."""
-    found = 0
-    for which in range(len(bounds) - 1):
-        if _ends_in(codes, start, end, suffixes, bounds[which], bounds[which + 1]):
-            found |= 1 << which
-    return found
-
-
-@compiled
-def _ends_in(codes: Codes, start: Int, end: Int, suffix: Codes, a: Int, b: Int) -> bool:
-    if end - start < b - a:
-        return False
-    for back in range(1, b - a + 1):
-        if codes[end - back] != suffix[b - back]:
-            return False
-    return True
-
-
-@compiled
-def _as_plural(
-    codes: Codes, begin: Int, start: Int, end: Int, before: Int,
-    slots: Bytes, slot_shift: Int, buckets: Any, bucket_shift: Int, records: Bytes,
-    rules: Int, irregular: Int, tails: Codes, tail_starts: Ints, cuts: Ints,
-) -> tuple[Int, bool]:  # fmt: skip
-    """The alias that ``codes[begin:end]`` is with the word from ``start`` on made singular."""
-    first_rule = len(tail_starts) - 1 - len(cuts)
-    for rule in range(-1, len(cuts)):  # irregular plurals come first
-        if (irregular == NONE) if rule < 0 else not rules >> rule & 1:
-            continue
-        which = irregular if rule < 0 else first_rule + rule
-        cut = start if rule < 0 else end - cuts[rule]
-        a, b = tail_starts[which], tail_starts[which + 1]
-        value = finish(extend(extend(before, codes, start, cut), tails, a, b))
-        if flags_of(slots, slot_shift, value) & ENDS:
-            alias, stop = find(
-                buckets, bucket_shift, records, value, codes, begin, cut, tails, a, b
-            )
-            if alias != NONE:
-                return alias, stop
-    return NONE, False

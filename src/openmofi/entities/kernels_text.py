@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from openmofi.entities.compiled import compiled
+from openmofi.entities.compiled import compiled, inlined
 from openmofi.entities.kernels_hash import Bools, Bytes, Int, Ints, decode
 from openmofi.entities.unicode_tables import (
     DROP,
@@ -20,7 +20,7 @@ from openmofi.entities.unicode_tables import (
     UnicodeTables,
 )  # fmt: skip
 
-_QUOTE, _DOT, _COMMA, _SMALL_S = 0x27, 0x2E, 0x2C, 0x73
+_SPACE, _QUOTE, _DOT, _COMMA, _SMALL_S = 0x20, 0x27, 0x2E, 0x2C, 0x73
 
 
 class Slow(NamedTuple):
@@ -57,6 +57,9 @@ def survey(data: Bytes, offsets: Ints, tables: UnicodeTables, slow: Bools) -> tu
     total, longest = 0, 0
     for text in range(len(offsets) - 1):
         place, end = offsets[text], offsets[text + 1]
+        if is_ascii(data, place, end):
+            total += end - place
+            continue
         points, count = 0, 0
         order: Int = 0
         several: Int = False
@@ -87,6 +90,15 @@ def survey(data: Bytes, offsets: Ints, tables: UnicodeTables, slow: Bools) -> tu
             total += count
             longest = max(longest, count, points)
     return total, longest
+
+
+@inlined
+def is_ascii(data: Bytes, place: Int, end: Int) -> Int:
+    """Whether each byte is a character of its own."""
+    high = np.uint8(0)
+    for i in range(place, end):
+        high |= data[i]
+    return high < 0x80
 
 
 @compiled
@@ -147,7 +159,15 @@ def tokenize(
     written, tokens = 0, 0
     for text in range(len(offsets) - 1):
         before = tokens
-        if slow.marked[text]:
+        if is_ascii(data, offsets[text], offsets[text + 1]):
+            written, tokens = _cut_ascii(
+                data, offsets[text], offsets[text + 1], tables.fold, tables.kinds,
+                out.codes, out.starts, out.ends, out.texts, out.first, out.last,
+                text, written, tokens,
+            )  # fmt: skip
+            out.may_start[before:tokens] = True
+            out.may_end[before:tokens] = True
+        elif slow.marked[text]:
             a, b = slow.starts[text], slow.starts[text + 1]
             written, tokens = _cut(
                 slow.codes[a:b], slow.kinds[a:b], slow.begins[a:b], slow.finishes[a:b],
@@ -190,7 +210,7 @@ def _cut(
         if begin:
             out.starts[tokens], out.first[tokens] = written, begins[i]
             out.may_start[tokens], out.texts[tokens] = not goes_on, text
-        out.codes[written] = 0x20 if kind == SPACE else codes[i]
+        out.codes[written] = _SPACE if kind == SPACE else codes[i]
         written += 1
         is_open = inside
         if kind != MARK:
@@ -198,6 +218,34 @@ def _cut(
     if is_open:
         out.ends[tokens], out.last[tokens] = written, finishes[count - 1]
         out.may_end[tokens] = True
+        tokens += 1
+    return written, tokens
+
+
+@compiled
+def _cut_ascii(
+    data: Bytes, begin: Int, end: Int, fold: Codes, kinds: Bytes, codes: Codes,
+    starts: Ints, ends: Ints, texts: Ints, first: Ints, last: Ints,
+    text: Int, written: Int, tokens: Int,
+) -> tuple[Int, Int]:  # fmt: skip
+    """As `_fold` and `_cut` for a text in which bytes, characters and folded characters agree."""
+    before = PUNCTUATION
+    for place in range(begin, end):
+        code = fold[data[place]]
+        kind = kinds[code]
+        if kind == SPACE and before == SPACE and place > begin:
+            continue
+        if before == WORD or before == SOLO:
+            if kind != WORD or before == SOLO:
+                ends[tokens], last[tokens] = written, place - begin
+                tokens += 1
+        if kind == SOLO or (kind == WORD and before != WORD):
+            starts[tokens], first[tokens], texts[tokens] = written, place - begin, text
+        codes[written] = _SPACE if kind == SPACE else code
+        written += 1
+        before = kind
+    if before == WORD or before == SOLO:
+        ends[tokens], last[tokens] = written, end - begin
         tokens += 1
     return written, tokens
 

@@ -19,7 +19,8 @@ from openmofi.entities.index import MatcherIndex, load_index
 from openmofi.entities.index_checks import damaged
 from openmofi.entities.inflection import ENDINGS, NOT_PLURAL
 from openmofi.entities.kernels_hash import Bools, Hashes, Ints, hash_stretches
-from openmofi.entities.kernels_match import DAMAGED, Plurals, Strings, look_up, search
+from openmofi.entities.kernels_match import look_up, search
+from openmofi.entities.kernels_words import DAMAGED, Plurals, Strings
 from openmofi.entities.text import Tokens, tokenize
 from openmofi.entities.unicode_tables import Codes
 
@@ -144,9 +145,9 @@ class AliasMatcher:
 
     def look_up(self, key: str) -> int | None:
         """Row of the alias with exactly this surface key."""
-        codes, _ = _characters([key])
-        alias = look_up(self._searched, codes)
-        if alias == DAMAGED or alias >= len(self.index):
+        tokens = tokenize([key], self.index.tables)
+        alias = look_up(tokens.arrays, self._searched, self._plurals)
+        if alias == DAMAGED:
             raise damaged()
         return None if alias < 0 else int(alias)
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from openmofi.entities import kernels_text as kernels
-from openmofi.entities.kernels_hash import Bools, Bytes, Ints
+from openmofi.entities.kernels_hash import Bools, Bytes, Ints, fixed
 from openmofi.entities.kernels_text import Slow, TokenArrays
 from openmofi.entities.unicode_tables import (
     Codes,
@@ -115,9 +115,9 @@ def string_buffers(column: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
     _, offsets, data = column.buffers()
     width = np.dtype(np.int64 if pa.types.is_large_string(column.type) else np.int32)
     if offsets is None or data is None or not len(column):
-        return np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int64)
+        return np.frombuffer(b"", np.uint8), fixed(np.zeros(len(column) + 1, np.int64))
     begins = np.frombuffer(offsets, width, len(column) + 1, column.offset * width.itemsize)
-    return np.frombuffer(data, np.uint8), begins.astype(np.int64, copy=False)
+    return np.frombuffer(data, np.uint8), fixed(begins.astype(np.int64, copy=False))
 
 
 def _fold_slowly(data: Bytes, offsets: Ints, marked: Bools) -> Slow:

@@ -54,6 +54,22 @@ def test_a_word_that_is_an_alias_is_not_read_as_a_plural() -> None:
     assert [key for _, _, key in found(one, "glasses news cactus")] == ["glasses", "news"]
 
 
+@pytest.mark.parametrize(
+    ("word", "key"), [("axes", "axe"), ("pies", "py"), ("oxes", "ox"), ("omens", "omen")]
+)
+def test_of_two_readings_the_first_rule_counts(word: str, key: str) -> None:
+    one = matcher("ax", "axe", "pie", "py", "ox", "oxe", "omen", plurals={"oxes": "ox"})
+    assert [k for _, _, k in found(one, word)] == [key]
+
+
+def test_inner_mentions_keep_to_the_borders_of_words() -> None:
+    one = matcher("don't panic", "don", "t panic", "panic", "0.50 coin", "0", "50 coin", "coin")
+    text = "Don't panic! 0.50 coins"
+    matches = one.match([text], nested=True)
+    spans = zip(matches.starts.tolist(), matches.ends.tolist(), strict=True)
+    assert [text[a:b] for a, b in spans] == ["Don't panic", "panic", "0.50 coins", "coins"]
+
+
 def test_stop_phrases_consume_their_words() -> None:
     one = matcher("the", "the hague", "photo", "stock", "white", stops=("the", "stock photo"))
     text = "The stock photos of The Hague, white stock"
@@ -64,14 +80,22 @@ def test_a_colliding_hash_makes_no_match() -> None:
     one = matcher("fox", "red fox")
     [(start, end, _)] = found(one, "a red fox")
     index = one.index
-    # As if another string had the hash of "red fox": the stored one differs in a letter.
+    # As if other words had the hash of "red fox": in the stored sequence one is another word.
     records = index.records.copy()
-    place = bytes(records).index(b"red fox")
-    records[place] = ord("b")
+    records[1] ^= 1
     other = AliasMatcher(dataclasses.replace(index, records=records))
     assert (start, end) == (2, 9)
     assert found(other, "a red fox") == [(6, 9, "fox")]
     assert other.look_up("red fox") is None
+
+
+def test_a_colliding_hash_makes_no_word() -> None:
+    index = matcher("fox").index
+    records = index.word_records.copy()
+    records[bytes(records).index(b"fox")] = ord("b")
+    other = AliasMatcher(dataclasses.replace(index, word_records=records))
+    assert found(other, "a fox") == []
+    assert other.look_up("fox") is None
 
 
 def hash_of(key: str) -> int:
@@ -80,16 +104,15 @@ def hash_of(key: str) -> int:
 
 
 @pytest.mark.parametrize("change", [lambda word: word + "x", lambda word: word[:-1]])
-def test_a_longer_or_shorter_key_of_the_same_hash_makes_no_match(
+def test_a_longer_or_shorter_word_of_the_same_hash_makes_no_match(
     change: Callable[[str], str],
 ) -> None:
     words = ("fox", "crane", "goose", "wolf", "heron", "stoat")
     word = next(w for w in words if hash_of(w) >> 63 == hash_of(change(w)) >> 63)  # one bucket
     index = matcher(change(word)).index
-    records = index.records.copy()
+    records = index.word_records.copy()
     records[:4] = list((hash_of(word) & 0xFFFFFFFF).to_bytes(4, "little"))
-    slots = np.full_like(index.slots, 0xFF)
-    other = AliasMatcher(dataclasses.replace(index, records=records, slots=slots))
+    other = AliasMatcher(dataclasses.replace(index, word_records=records))
     assert found(other, word) == []
     assert other.look_up(word) is None
 

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from openmofi.entities.index import MatcherIndex, load_index
+from openmofi.entities.kernels_match import WORD_CONTINUES, WORD_SHIFT
 from openmofi.entities.matcher import AliasMatcher
 from openmofi.entities.unicode_tables import LIMIT, SEVERAL
 from openmofi.errors import InputError
 from support.matchers import Array, matcher, mentions, put, rewrite
 
 ARRAYS = (
-    "slots", "buckets", "records", "posting_starts", "posting_entities", "posting_priors",
+    "word_buckets", "word_records", "word_facts", "slots", "buckets", "records",
+    "posting_starts", "posting_entities", "posting_priors",
     "fold", "kinds", "orders", "expansion_starts", "expansions",
 )  # fmt: skip
 
@@ -90,8 +92,11 @@ def test_a_huge_shape_takes_no_memory(saved: Path) -> None:
         ("expansion_starts", put(1, -1)),
         ("expansion_starts", put(-1, 10**9)),
         ("expansion_starts", put(slice(1, 4), [2**63 - 1, -(2**63), -1])),
+        ("word_buckets", put((-1, 0), 7)),
+        ("word_buckets", put((-1, 1), 7)),
+        ("word_buckets", lambda array: array[1:]),
         ("buckets", put((-1, 0), 7)),
-        ("buckets", put((-1, 1), 7)),
+        ("buckets", put((-1, 1), 8)),
         ("posting_starts", put(-1, 9)),
         ("posting_starts", lambda array: array[:0]),
         ("posting_priors", lambda array: np.repeat(array, 2)),
@@ -111,6 +116,8 @@ def test_numbers_that_lead_outside_are_found_when_it_is_loaded(
     [
         {"format": 99}, {"format": "2\n3"}, {"max_tokens": 65}, {"max_tokens": -1},
         {"max_tokens": "3"}, {"plurals": {"geese": 1}}, {"plurals": []}, {"inflection": "latin"},
+        {"id_bytes": 0}, {"id_bytes": 8}, {"id_bytes": "3"}, {"space": -2}, {"space": 2**40},
+        {"space": None},
     ],
     ids=str,
 )  # fmt: skip
@@ -138,30 +145,33 @@ def changed(index: MatcherIndex, name: str, change: Callable[[Array], Array]) ->
 
 
 FOXES = matcher("red fox", "fox", "goose", stops=["a"]).index
-LENGTH = bytes(FOXES.records).index(b"red fox") - 2
+LENGTH = bytes(FOXES.word_records).index(b"fox") - 2
 
 
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("buckets", put((slice(0, -1), 0), 1000)),  # aliases that are not there
-        ("buckets", put((slice(1, None), 1), 10**6)),  # a record that ends outside
-        ("records", put(LENGTH + 1, 0x7F)),  # a key longer than its bucket
+        ("word_buckets", put((slice(0, -1), 0), 1000)),  # words that are not there
+        ("word_buckets", put((slice(1, None), 1), 10**6)),  # a record that ends outside
+        ("word_records", put(LENGTH + 1, 0x7F)),  # a word longer than its bucket
+        ("word_facts", put(slice(None), 0x7FFFFFFF)),  # aliases that are not there
+        ("buckets", put((slice(0, -1), 0), 1000)),
+        ("buckets", put((slice(1, None), 1), 10**6)),
+        ("records", put(0, 0x3F)),  # a sequence longer than its bucket
     ],
 )
 def test_the_search_says_that_files_contradict_each_other(
     name: str, change: Callable[[Array], Array]
 ) -> None:
     one = changed(FOXES, name, change)
-    for use in (lambda: one.match(["a red fox"]), lambda: one.look_up("red fox")):
+    key = "fox" if name == "word_facts" else "red fox"
+    for use in (lambda: one.match([f"a {key}"]), lambda: one.look_up(key)):
         with pytest.raises(InputError, match="contradict"):
             use()
 
 
 def test_inner_aliases_are_checked_as_well() -> None:
-    row = next(i for i in range(len(FOXES)) if FOXES.key(i) == "fox")
-    bucket = int(np.searchsorted(FOXES.buckets[:, 0], row, side="right")) - 1
-    one = changed(FOXES, "buckets", put((bucket, 0), 1000))
+    one = changed(FOXES, "word_facts", put(slice(None), 1000 << WORD_SHIFT | WORD_CONTINUES))
     assert [m.key for m in mentions(AliasMatcher(FOXES), "red fox", nested=True)] != ["red fox"]
     with pytest.raises(InputError, match="contradict"):
         one.match(["red fox"], nested=True)
@@ -169,10 +179,11 @@ def test_inner_aliases_are_checked_as_well() -> None:
 
 @pytest.mark.parametrize("value", [2**62, -(2**62), -1])
 @pytest.mark.parametrize("column", [0, 1])
-def test_wide_buckets_find_the_same_and_are_checked(column: int, value: int) -> None:
-    wide = dataclasses.replace(FOXES, buckets=FOXES.buckets.astype(np.int64))
+@pytest.mark.parametrize("name", ["buckets", "word_buckets"])
+def test_wide_buckets_find_the_same_and_are_checked(name: str, column: int, value: int) -> None:
+    wide = dataclasses.replace(FOXES, **{name: getattr(FOXES, name).astype(np.int64)})
     assert mentions(AliasMatcher(wide), "a red fox") == mentions(AliasMatcher(FOXES), "a red fox")
-    one = changed(wide, "buckets", put((slice(0, -1), column), value))
+    one = changed(wide, name, put((slice(0, -1), column), value))
     with pytest.raises(InputError, match="contradict"):
         one.match(["a red fox", "goose"])
 
