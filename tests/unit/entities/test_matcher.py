@@ -70,6 +70,14 @@ def test_inner_mentions_keep_to_the_borders_of_words() -> None:
     assert [text[a:b] for a, b in spans] == ["Don't panic", "panic", "0.50 coins", "coins"]
 
 
+def test_an_inner_stop_phrase_is_no_mention() -> None:
+    one = matcher("the fox den", "the", "fox", stops=["the"])
+    matches = one.match(["The fox den, the fox"], nested=True)
+    keys = [one.index.key(alias) for alias in matches.aliases.tolist()]
+    assert keys == ["the fox den", "fox", "fox"]
+    assert matches.nested.tolist() == [False, True, False]
+
+
 def test_stop_phrases_consume_their_words() -> None:
     one = matcher("the", "the hague", "photo", "stock", "white", stops=("the", "stock photo"))
     text = "The stock photos of The Hague, white stock"
@@ -87,6 +95,15 @@ def test_a_colliding_hash_makes_no_match() -> None:
     assert (start, end) == (2, 9)
     assert found(other, "a red fox") == [(6, 9, "fox")]
     assert other.look_up("red fox") is None
+
+
+def test_what_stands_between_words_is_compared_too() -> None:
+    index = matcher("red.fox").index
+    records = index.records.copy()
+    records[-index.id_bytes] ^= 1  # the gap stands last
+    other = AliasMatcher(dataclasses.replace(index, records=records))
+    assert [key for _, _, key in found(AliasMatcher(index), "red.fox")] == ["red.fox"]
+    assert found(other, "red.fox") == []
 
 
 def test_a_colliding_hash_makes_no_word() -> None:
