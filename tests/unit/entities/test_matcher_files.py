@@ -199,3 +199,10 @@ def test_a_matcher_with_nothing_in_it_is_mapped(tmp_path: Path) -> None:
     one = AliasMatcher.load(tmp_path)
     assert mentions(one, "a text " * 300, nested=True) == []
     assert one.look_up("text") is None
+
+
+def test_a_record_that_ends_outside_has_no_key() -> None:
+    index = matcher("red.fox").index
+    one = changed(index, "records", put(0, int(index.records[0]) + 1))  # a word more than there are
+    with pytest.raises(InputError, match="contradict"):
+        one.index.key(0)
