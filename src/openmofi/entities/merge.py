@@ -59,7 +59,7 @@ def _read_base(where: str) -> Source:
 
 
 def _parts(base: KnowledgeBase) -> Iterator[Part]:
-    entities = base.entities
+    entities = _entities(base)
     aliases = _read(base.folder / "aliases.parquet", ALIASES)
     graph = _read(base.folder / "graph.parquet", GRAPH)
     nothing = pa.array([], pa.string())
@@ -69,6 +69,17 @@ def _parts(base: KnowledgeBase) -> Iterator[Part]:
         edges=graph,
         redirects=pa.table({"entity_id": nothing, "target_id": nothing}),
     )
+
+
+def _entities(base: KnowledgeBase) -> pa.Table:
+    """All of them: other readers look at the strings that they need, one by one."""
+    try:
+        base.entities.validate(full=True)
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0]
+        path = base.folder / "entities.arrow"
+        raise InputError(f"{path} is damaged ({reason}); build it again") from None
+    return base.entities
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:

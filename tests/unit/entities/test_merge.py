@@ -182,6 +182,16 @@ def test_a_damaged_base_is_named_before_anything_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
+def test_a_garbled_string_is_named(tmp_path: Path, bases: dict[str, str]) -> None:
+    shutil.copytree(bases["csv"], tmp_path / "broken")
+    path = tmp_path / "broken" / "entities.arrow"
+    path.write_bytes(path.read_bytes().replace(b"Caucasus", b"Caucas\xffs"))
+    with pytest.raises(InputError, match=r"entities\.arrow is damaged"):
+        build_knowledge_base_folder(
+            str(tmp_path / "out"), merge=[bases["wordnet"], str(tmp_path / "broken")]
+        )
+
+
 @pytest.mark.parametrize("change", [{"sources": None}, {"counts": []}, {"licence": 1}])
 def test_a_damaged_head_is_named(
     tmp_path: Path, bases: dict[str, str], change: dict[str, Any]
