@@ -12,7 +12,7 @@ MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/build/mlflow.db
 export OPENMOFI_ROOT MLFLOW_TRACKING_URI
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format typecheck compile mlflow-ui constraints clean
+.PHONY: help setup demo test lint format typecheck compile bench mlflow-ui constraints clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,13 @@ typecheck: $(VENV)/.ready  ## mypy --strict over the library
 
 compile: $(VENV)/.ready  ## Compile every pipeline to build/pipelines
 	$(BIN)/python -m pipelines compile --out build/pipelines
+
+bench: $(VENV)/.ready  ## Our code beside other people's (installs theirs; about 12 minutes)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/retrieval.py
+	$(BIN)/python benchmarks/matching.py --aliases small
+	$(BIN)/python benchmarks/matching.py --aliases full
+	$(BIN)/python -m benchmarks.knowledge_base csv
 
 mlflow-ui: $(VENV)/.ready  ## Open the MLflow UI on the demo's runs (loopback, port 5000)
 	$(BIN)/mlflow ui --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1 --port 5000

@@ -183,7 +183,11 @@ def _check_ids(
 def _postings(database: Database, sources: Sequence[Source]) -> tuple[pa.Array, Postings]:
     pairs = _fetch(database, "SELECT * FROM pairs ORDER BY surface, row, source")
     if not pairs.num_rows:
-        raise InputError("the knowledge base would have no alias that the matcher can find")
+        names = ", ".join(source.name for source in sources)
+        raise InputError(
+            "the knowledge base would have no alias that the matcher can find: no name in "
+            f"{names} has a letter or digit and at most max_alias_tokens words"
+        )
     surface = pairs["surface"].cast(pa.large_string()).combine_chunks()
     begins = np.ones(len(surface), np.bool_)
     changed = pc.not_equal(surface[1:], surface[:-1])
