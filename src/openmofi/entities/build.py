@@ -8,7 +8,9 @@ will be another one when it is mended.
 
 import contextlib
 import json
+import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,7 +29,7 @@ from openmofi.entities.wordnet import read_wordnet
 from openmofi.errors import InputError, OpenMofiError
 from openmofi.keys import hash_folder, recipe_key
 from openmofi.progress import say
-from openmofi.storage import open_store, put_folder
+from openmofi.storage import Store, open_store, put_folder
 from openmofi.versions import Manifest, write_manifest
 
 STAGE_VERSION = 2
@@ -70,6 +72,13 @@ def build_knowledge_base(
     if store.exists(f"manifests/{KIND}/{digest}.json"):
         say(f"{KIND}: {digest} reused; its sources and settings have not changed")
         return Manifest(store, KIND, digest).uri
+    return _publish(store, sources, settings, digest)
+
+
+def _publish(
+    store: Store, sources: Sequence[Source], settings: KnowledgeBaseConfig, digest: str
+) -> str:
+    """The files first, the manifest last."""
     with tempfile.TemporaryDirectory(prefix="openmofi-kb-") as temporary:
         folder = Path(temporary)
         content = compile_sources(sources, settings, digest, folder)
@@ -145,7 +154,7 @@ def _replacing(target: Path) -> Iterator[Path]:
     made = [parent for parent in target.parents if not parent.exists()]  # the innermost first
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent)
+        temporary = _folder_beside(target)
     except OSError as error:
         raise InputError(f"cannot write {target}: {error.strerror}") from None
     try:
@@ -161,6 +170,26 @@ def _replacing(target: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 parent.rmdir()
         raise
+
+
+def _folder_beside(target: Path) -> "tempfile.TemporaryDirectory[str]":
+    """A folder to write in; those of builds of the same target that were killed are removed."""
+    prefix = f".writing-{target.name}-{socket.gethostname()}-"
+    for other in target.parent.iterdir():
+        pid = other.name.removeprefix(prefix).partition("-")[0]
+        if other.name.startswith(prefix) and pid.isdigit() and not _is_running(int(pid)):
+            shutil.rmtree(other, ignore_errors=True)
+    return tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=target.parent)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
 
 
 def _digest_of(head: Path) -> str:

@@ -27,7 +27,7 @@ from openmofi.entities.kernels_match import (
     WORD_STOPS,
 )
 from openmofi.entities.kernels_words import HEADER
-from openmofi.entities.text import string_buffers, text_array, tokenize
+from openmofi.entities.text import MAX_KEY_BYTES, string_buffers, text_array, tokenize
 from openmofi.entities.unicode_tables import unicode_tables
 
 _BATCH = 50_000  # keys cut at a time
@@ -44,6 +44,16 @@ class _Sequences(NamedTuple):
     ids: npt.NDArray[np.int32]
     starts: Ints  # [keys] where each key's numbers begin
     lengths: Ints  # [keys] words of each key
+
+    @property
+    def space(self) -> int:
+        """Number of the single space, -1 if no key has one."""
+        return int(pc.index(self.words, " ").as_py())
+
+    @property
+    def id_bytes(self) -> int:
+        """Bytes that a word's number takes."""
+        return 3 if len(self.words) < 1 << 24 else 4
 
 
 def build_index(
@@ -68,7 +78,7 @@ def build_index(
         inflection: ``english`` also finds the last word's regular plural; ``none`` does not.
 
     Raises:
-        ValueError: A surface has no word, or more than `MAX_TOKENS`.
+        ValueError: A surface has no word, more than `MAX_TOKENS`, or one of over 32 kB.
     """
     keys = surfaces if isinstance(surfaces, pa.Array) else text_array(surfaces)
     barred = text_array(sorted(set(stops) - {""}))
@@ -76,17 +86,11 @@ def build_index(
     names = pa.concat_arrays([keys, barred.filter(pa.array(~_member(barred, keys)))])
     is_stop = _member(names, barred)
     sequences = _number_all(names)
-    lengths = sequences.lengths
-    if len(names) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= MAX_TOKENS:
-        raise ValueError(f"a surface must have 1 to {MAX_TOKENS} words")
-    space = pc.index(sequences.words, " ").as_py()
+    _check(sequences)
     longer = np.zeros(len(sequences.words), np.bool_)
-    hashes, prefixes = hash_sequences(sequences.ids, sequences.starts, lengths, longer)
-    single, several = np.flatnonzero(lengths == 1), np.flatnonzero(lengths > 1)
-    single = single[np.argsort(sequences.ids[sequences.starts[single]], kind="stable")]
-    several = several[np.argsort(hashes[several], kind="stable")]
-    id_bytes = 3 if len(sequences.words) < 1 << 24 else 4
-    records, buckets = _records(sequences, several, hashes, is_stop, id_bytes, space, len(single))
+    hashes, prefixes = hash_sequences(sequences.ids, sequences.starts, sequences.lengths, longer)
+    single, several = _order(sequences, hashes)
+    records, buckets = _records(sequences, several, hashes, is_stop, len(single))
     word_records, word_buckets = _word_records(sequences)
     starts, taken = _reorder(posting_starts, np.concatenate((single, several)))
     return MatcherIndex(
@@ -100,11 +104,31 @@ def build_index(
         posting_entities=np.asarray(posting_entities, np.int32)[taken],
         posting_priors=np.asarray(posting_priors, np.float32)[taken],
         tables=unicode_tables(),
-        max_tokens=int(lengths.max(initial=0)),
-        id_bytes=id_bytes,
-        space=int(space),
+        max_tokens=int(sequences.lengths.max(initial=0)),
+        id_bytes=sequences.id_bytes,
+        space=sequences.space,
         plurals=dict(plurals or {}),
         inflection=inflection,
+    )
+
+
+def _check(sequences: _Sequences) -> None:
+    lengths = sequences.lengths
+    if len(lengths) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= MAX_TOKENS:
+        raise ValueError(f"a surface must have 1 to {MAX_TOKENS} words")
+    longest = pc.max(pc.binary_length(sequences.words)).as_py()
+    if longest is not None and longest > MAX_KEY_BYTES:
+        raise ValueError(f"a word must have at most {MAX_KEY_BYTES} bytes")
+
+
+def _order(sequences: _Sequences, hashes: Hashes) -> tuple[Ints, Ints]:
+    """Keys of one word by the word; keys of several by their hash."""
+    single = np.flatnonzero(sequences.lengths == 1)
+    several = np.flatnonzero(sequences.lengths > 1)
+    words = sequences.ids[sequences.starts[single]]
+    return (
+        single[np.argsort(words, kind="stable")],
+        several[np.argsort(hashes[several], kind="stable")],
     )
 
 
@@ -146,11 +170,11 @@ def _word_records(sequences: _Sequences) -> tuple[Bytes, npt.NDArray[Any]]:
 
 
 def _records(
-    sequences: _Sequences, several: Ints, hashes: Hashes, stops: Bools,
-    id_bytes: int, space: int, first: int,
-) -> tuple[Bytes, npt.NDArray[Any]]:  # fmt: skip
+    sequences: _Sequences, several: Ints, hashes: Hashes, stops: Bools, first: int
+) -> tuple[Bytes, npt.NDArray[Any]]:
     """Records of the aliases of several words, and the buckets that point into them."""
     ids, starts, lengths = sequences.ids, sequences.starts, sequences.lengths
+    id_bytes, space = sequences.id_bytes, sequences.space
     sizes = measure_sequences(ids, starts, lengths, several, id_bytes, space)
     places = np.concatenate(([0], np.cumsum(sizes)))
     records = np.empty(int(places[-1]), np.uint8)

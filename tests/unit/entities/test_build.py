@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -200,6 +201,19 @@ def test_a_folder_is_replaced_only_if_it_is_a_knowledge_base(
     with pytest.raises(InputError, match="is no knowledge base"):
         build_knowledge_base_folder(wordnet, csv=table)
     assert not list(tmp_path.glob(".writing-*"))
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path, table: str) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    prefix = f".writing-kb-{socket.gethostname()}-"
+    left, live = tmp_path / f"{prefix}{ended.pid}-x1", tmp_path / f"{prefix}{os.getpid()}-x2"
+    others = [tmp_path / f".writing-kb2-{socket.gethostname()}-{ended.pid}-x3", live]
+    for folder in (left, *others):
+        (folder / "new").mkdir(parents=True)
+    build_knowledge_base_folder(str(tmp_path / "kb"), csv=table)
+    assert not left.exists()
+    assert all(folder.exists() for folder in others)
 
 
 def test_a_damaged_knowledge_base_is_named(tmp_path: Path, table: str) -> None:
