@@ -24,8 +24,8 @@ class Peer(Protocol):
     name: str
     modes: tuple[str, ...]  # ways of asking; the first one is compared with other peers' results
     threaded: tuple[str, ...]  # modes that may gain by threads
-    saved: bool  # whether a process can load what another one has built
-    mapped: bool  # whether such processes share the memory
+    saved: bool  # whether it is a `SavedPeer`
+    mapped: bool  # whether processes that have loaded it share the memory
 
     def imports(self) -> None: ...
 
@@ -36,16 +36,20 @@ class Peer(Protocol):
 
     def build(self, source: Any) -> None: ...
 
-    def save(self, folder: Path) -> None: ...
-
-    def load(self, folder: Path) -> None: ...
-
     def prepare(self, texts: list[str], mode: str) -> Any: ...
 
     def match(self, prepared: Any, mode: str, threads: int) -> Any: ...
 
     def spans(self, result: Any, mode: str, texts: list[str], names: list[str]) -> Iterator[Span]:
         """What was found, in the common form; not timed."""
+
+
+class SavedPeer(Peer, Protocol):
+    """One that a process can load when another one has built it."""
+
+    def save(self, folder: Path) -> None: ...
+
+    def load(self, folder: Path) -> None: ...
 
 
 def read_names(folder: Path) -> list[str]:
@@ -69,12 +73,6 @@ class Strings:
 
     def read(self, folder: Path) -> list[str]:
         return read_names(folder)
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    def load(self, folder: Path) -> None:
-        raise NotImplementedError
 
     def prepare(self, texts: list[str], mode: str) -> Any:
         return [text.lower() for text in texts]

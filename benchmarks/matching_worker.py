@@ -15,10 +15,10 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from matching_own import PEERS
-from matching_peers import read_names
+from matching_peers import SavedPeer, read_names
 
 _MIB = 1024.0  # KiB
 
@@ -48,10 +48,10 @@ class Worker:
         if self.saved is None:
             figures |= self.build(figures["before"])
         else:
-            saved = self.saved
-            figures["load_s"] = seconds(lambda: self.peer.load(saved))
-            if self.peer.mapped:  # of others two copies would be held at once
-                figures["again_s"] = seconds(lambda: self.peer.load(saved))
+            saved, peer = self.saved, cast(SavedPeer, self.peer)
+            figures["load_s"] = seconds(lambda: peer.load(saved))
+            if peer.mapped:  # of others two copies would be held at once
+                figures["again_s"] = seconds(lambda: peer.load(saved))
         figures["held"] = resident() - figures["before"]
         figures["first_s"] = seconds(lambda: self.peer.match(one, self.peer.modes[0], 1))
         self.peer.match(prepared, self.peer.modes[0], 1)
@@ -68,11 +68,11 @@ class Worker:
     def build_and_save(self) -> dict[str, float]:
         """Build in a process that ends afterwards."""
         assert self.saved is not None
-        saved = self.saved
-        self.peer.imports()
+        saved, peer = self.saved, cast(SavedPeer, self.peer)
+        peer.imports()
         compile_s = seconds(self.peer.warm_up)
         figures = {"compile_s": compile_s, **self.build(resident())}
-        figures["save_s"] = seconds(lambda: self.peer.save(saved))
+        figures["save_s"] = seconds(lambda: peer.save(saved))
         files = [path for path in saved.rglob("*") if path.is_file()]
         figures["disk"] = sum(path.stat().st_size for path in files) / 2**20
         return figures

@@ -99,11 +99,13 @@ def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered
         InputError: A source is malformed, an id occurs twice, or there would be nothing to link to.
     """
     longest = settings.max_alias_tokens
-    plurals = [row for source in sources for row in _fold_plurals(source, longest)]
+    plurals: dict[str, str] = {}
     with working_database("kb") as database:
         database.execute(_TABLES)
         for number, source in enumerate(sources):
-            _load(database, number, source, longest)
+            folded = _fold_plurals(source, longest)
+            plurals |= {plural: singular for plural, singular, is_word in folded if is_word}
+            _load(database, number, source, folded)
             resolve_redirects(database, number)
             if source.selects:
                 dropped = select_types(database, number, source.name, settings.wikidata)
@@ -122,7 +124,7 @@ def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered
             postings=postings,
             edges=np.stack([_ints(known, "child"), _ints(known, "parent")], axis=1),
             graph=graph.select(["entity_id", "parent_id", "relation"]),
-            plurals={plural: singular for plural, singular, is_word in plurals if is_word},
+            plurals=plurals,
             counts={
                 "parents": known.num_rows,
                 "unknown_parents": graph.num_rows - known.num_rows,
@@ -130,7 +132,9 @@ def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered
         )
 
 
-def _load(database: Database, number: int, source: Source, longest: int) -> None:
+def _load(
+    database: Database, number: int, source: Source, plurals: Sequence[tuple[str, str, bool]]
+) -> None:
     for part in bar(source.parts(), label=source.name, unit="part"):
         for name, table in part._asdict().items():
             database.register("part", table)
@@ -139,9 +143,8 @@ def _load(database: Database, number: int, source: Source, longest: int) -> None
                 f"INSERT INTO {name} (source, {columns}) SELECT {number}, {columns} FROM part"
             )
             database.unregister("part")
-    folded = _fold_plurals(source, longest)
-    if folded:
-        database.executemany(f"INSERT INTO plurals VALUES ({number}, ?, ?, ?)", folded)
+    if plurals:
+        database.executemany(f"INSERT INTO plurals VALUES ({number}, ?, ?, ?)", list(plurals))
 
 
 def _fold_plurals(source: Source, longest: int) -> list[tuple[str, str, bool]]:

@@ -163,19 +163,20 @@ def _same(
     records: Bytes, place: Int, stop: Int,
     codes: Codes, start: Int, end: Int, tail: Codes, a: Int, b: Int,
 ) -> Int:  # fmt: skip
+    place = _after(records, place, stop, codes, start, end)
+    return place >= 0 and _after(records, place, stop, tail, a, b) == stop
+
+
+@inlined
+def _after(records: Bytes, place: Int, stop: Int, codes: Codes, start: Int, end: Int) -> Int:
+    """Where a record goes on that reads ``codes[start:end]``, or `NONE`."""
     for i in range(start, end):
         if place >= stop:
-            return False
+            return NONE
         code, place = decode(records, place, stop)
         if code != codes[i]:
-            return False
-    for i in range(a, b):
-        if place >= stop:
-            return False
-        code, place = decode(records, place, stop)
-        if code != tail[i]:
-            return False
-    return place == stop
+            return NONE
+    return place
 
 
 @compiled

@@ -3,7 +3,9 @@
 import functools
 import json
 from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,9 +39,10 @@ ENTITIES = pa.schema(
 class KnowledgeBase:
     """Entities by id or by row, the alias matcher, and the entity vectors."""
 
-    def __init__(self, folder: Path, digest: str) -> None:
+    def __init__(self, folder: Path, head: Mapping[str, Any]) -> None:
         self.folder = folder
-        self.digest = digest
+        self.head = head  # what kb.json says
+        self.digest = str(head["digest"])
 
     @functools.cached_property
     def entities(self) -> pa.Table:
@@ -77,7 +80,7 @@ class KnowledgeBase:
 
     def entity_ids(self, rows: Ints) -> pa.Array:
         """Ids of entity rows; an `InputError` if one of them is not there."""
-        return self._ids.take(rows)
+        return self._strings["entity_id"].take(rows)
 
     def candidates(self, surface: str) -> list[tuple[str, float]]:
         """Entities that a surface form may name, with P(entity | surface), likeliest first.
@@ -102,21 +105,22 @@ class KnowledgeBase:
         return alias is not None and self.matcher.index.is_stop(alias)
 
     @functools.cached_property
-    def _ids(self) -> Strings:
-        return self._strings("entity_id")
-
-    def _strings(self, column: str) -> Strings:
-        return Strings(self.entities.column(column), str(self.folder / "entities.arrow"))
+    def _strings(self) -> Mapping[str, Strings]:
+        """The columns of strings, by name."""
+        path = str(self.folder / "entities.arrow")
+        columns = ("entity_id", "name", "description")
+        return {name: Strings(self.entities.column(name), path) for name in columns}
 
     def _find(self, entity_id: str) -> int | None:
-        row = bisect_left(self._ids, entity_id)
-        return row if row < len(self._ids) and self._ids[row] == entity_id else None
+        ids = self._strings["entity_id"]
+        row = bisect_left(ids, entity_id)
+        return row if row < len(ids) and ids[row] == entity_id else None
 
     def _text(self, column: str, entity_id: str) -> str:
         row = self._find(entity_id)
         if row is None:
             raise KeyError(f"entity '{entity_id}' is not in knowledge base {self.digest}")
-        return str(self._strings(column)[row])
+        return str(self._strings[column][row])
 
 
 def load_knowledge_base(uri: str) -> KnowledgeBase:
@@ -148,7 +152,7 @@ def load_knowledge_base_folder(path: str | Path) -> KnowledgeBase:
         raise InputError(
             f"{head} has format {version!r:.20}, this release reads {FORMAT}; build it again"
         )
-    return KnowledgeBase(folder, digest)
+    return KnowledgeBase(folder, content)
 
 
 def open_knowledge_base(where: str) -> KnowledgeBase:

@@ -1,10 +1,8 @@
 """A knowledge base as a source of another: several are put together from their tables."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,8 +36,7 @@ def read_knowledge_bases(where: Sequence[str]) -> list[Source]:
 
 def _read_base(where: str) -> Source:
     base = open_knowledge_base(where)
-    head: dict[str, Any] = json.loads((base.folder / HEAD).read_text(encoding="utf-8"))
-    match head:
+    match base.head:
         case {"licence": str(licence), "sources": list(origins), "counts": dict(counts)}:
             pass
         case _:

@@ -8,7 +8,6 @@ Columns: ``entity_id``, ``name``, ``aliases`` (separated by ``|``; in JSONL also
 import csv
 import json
 import math
-import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,13 +16,13 @@ from typing import Any
 
 from openmofi.entities.lines import bounded_lines
 from openmofi.entities.sources import Source, SourceRow, parts_of
+from openmofi.entities.text import SURROGATE
 from openmofi.errors import InputError
 from openmofi.keys import hash_file
 
 _REQUIRED = ("entity_id", "name", "aliases", "description")
 _JSON_SUFFIXES = (".jsonl", ".ndjson")
 _MAX_PRIOR = 1e30  # sums stay finite, also as 32-bit floats
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_table_source(path: Path, max_tokens: int) -> Source:
@@ -119,7 +118,7 @@ def _text(value: Any, field: str, where: str) -> str:
         raise InputError(f"{where}: '{field}' must be text, not a JSON list or object")
     # JSON may escape half of a surrogate pair, which no file can hold.
     text = "" if value is None else " ".join(str(value).split())
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else SURROGATE.sub("\ufffd", text)
 
 
 def _several(value: Any, field: str, where: str) -> list[str]:

@@ -32,7 +32,7 @@ from openmofi.entities.unicode_tables import (
 
 MAX_KEY_BYTES = 0x7FFF  # of a surface key in UTF-8; a character has up to 4
 _BATCH = 20_000  # texts folded at a time
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def text_array(texts: Sequence[str]) -> pa.Array:
     try:
         return pa.array(texts, pa.large_string())
     except UnicodeEncodeError:
-        return pa.array([_SURROGATE.sub("\uffff", text) for text in texts], pa.large_string())
+        return pa.array([SURROGATE.sub("\uffff", text) for text in texts], pa.large_string())
 
 
 def string_buffers(column: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
