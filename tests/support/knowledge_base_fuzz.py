@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from openmofi.entities.disambiguate import Scoring
+from openmofi.entities.config import LinkConfig
 from openmofi.entities.knowledge_base import KnowledgeBase, load_knowledge_base_folder
 from openmofi.entities.linker import EntityLinker
 from openmofi.errors import InputError
@@ -167,6 +167,7 @@ def _names(base: KnowledgeBase, entity_id: str) -> None:
     try:
         base.name(entity_id)
         base.description(entity_id)
+        base.kind(entity_id)
     except KeyError:  # the promised answer where a damaged column is not in order
         pass
 
@@ -184,8 +185,7 @@ def look_up(base: KnowledgeBase, _texts: list[str]) -> None:
 
 
 def link(base: KnowledgeBase, texts: list[str]) -> None:
-    scoring = Scoring(prior_weight=0.5, context_weight=10, mention_weight=1, rounds=2)
-    links = EntityLinker(base, scoring, max_candidates=3).link(texts)
+    links = EntityLinker(base, LinkConfig(max_candidates=3)).link(texts)
     base.entity_ids(links.entities).to_pylist()
 
 

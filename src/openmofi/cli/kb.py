@@ -37,6 +37,9 @@ def _add_output(command: argparse.ArgumentParser) -> None:
     where.add_argument("--out", help="write a plain folder")
     where.add_argument("--root", help="write to a store, print the manifest's URI")
     command.add_argument("--config", type=Path, help="YAML of the knowledge base's settings")
+    command.add_argument(
+        "--encoder", default="", help="text encoder (folder or hub id): add dense entity vectors"
+    )
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -60,7 +63,10 @@ def _merge(arguments: argparse.Namespace) -> None:
 def _write(arguments: argparse.Namespace, **sources: Any) -> None:
     from openmofi.entities.build import build_knowledge_base, build_knowledge_base_folder
 
-    sources["config"] = read_yaml(arguments.config) if arguments.config else None
+    config = read_yaml(arguments.config) if arguments.config else {}
+    if arguments.encoder:
+        config = {**config, "encoder": arguments.encoder}
+    sources["config"] = config
     if arguments.out:
         print(build_knowledge_base_folder(arguments.out, **sources))
     else:
@@ -78,5 +84,7 @@ def _show(arguments: argparse.Namespace) -> None:
         print(f"'{arguments.name}' is a stop phrase: in a text it is not a mention")
     width = max((len(entity_id) for entity_id, _ in candidates), default=0)
     for entity_id, prior in candidates:
-        described = f"{base.name(entity_id)}: {base.description(entity_id)}".rstrip(": ")
+        kind = base.kind(entity_id)
+        name = base.name(entity_id) + (f" ({kind})" if kind else "")
+        described = f"{name}: {base.description(entity_id)}".rstrip(": ")
         print(f"{prior:.3f}  {entity_id:<{width}}  {described}")

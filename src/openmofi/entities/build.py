@@ -22,17 +22,18 @@ from openmofi.entities.config import KnowledgeBaseConfig
 from openmofi.entities.knowledge_base import HEAD, KIND
 from openmofi.entities.merge import read_knowledge_bases
 from openmofi.entities.sources import Source, local_path
-from openmofi.entities.stopwords import stop_phrases
 from openmofi.entities.tabular import read_table_source
+from openmofi.entities.text_encoder import TextEncoder, load_text_encoder
 from openmofi.entities.wikidata_parts import PARTS, read_wikidata
 from openmofi.entities.wordnet import read_wordnet
+from openmofi.entities.words import stop_phrases
 from openmofi.errors import InputError, OpenMofiError
 from openmofi.keys import hash_folder, recipe_key
 from openmofi.progress import say
 from openmofi.storage import Store, open_store, put_folder
 from openmofi.versions import Manifest, write_manifest
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 
 def build_knowledge_base(
@@ -66,22 +67,27 @@ def build_knowledge_base(
         InputError: A source is missing or malformed, or there would be nothing to link to.
     """
     settings = parse_config(KnowledgeBaseConfig, config, where="knowledge_base")
+    encoder = _encoder(settings)
     sources = _sources(wikidata, wordnet, csv, merge, root, settings, workers)
-    digest = _recipe(sources, settings)
+    digest = _recipe(sources, settings, encoder)
     store = open_store(root)
     if store.exists(f"manifests/{KIND}/{digest}.json"):
         say(f"{KIND}: {digest} reused; its sources and settings have not changed")
         return Manifest(store, KIND, digest).uri
-    return _publish(store, sources, settings, digest)
+    return _publish(store, sources, settings, digest, encoder)
 
 
 def _publish(
-    store: Store, sources: Sequence[Source], settings: KnowledgeBaseConfig, digest: str
+    store: Store,
+    sources: Sequence[Source],
+    settings: KnowledgeBaseConfig,
+    digest: str,
+    encoder: TextEncoder | None,
 ) -> str:
     """The files first, the manifest last."""
     with tempfile.TemporaryDirectory(prefix="openmofi-kb-") as temporary:
         folder = Path(temporary)
-        content = compile_sources(sources, settings, digest, folder)
+        content = compile_sources(sources, settings, digest, folder, encoder)
         prefix = f"kb/{digest}"
         put_folder(store, prefix, folder)
         content = {**content, "prefix": prefix, "content_digest": hash_folder(folder)}
@@ -115,14 +121,15 @@ def build_knowledge_base_folder(
         if not is_empty_folder:
             raise InputError(f"{target} exists and is no knowledge base; choose another folder")
     settings = parse_config(KnowledgeBaseConfig, config, where="knowledge_base")
+    encoder = _encoder(settings)
     parts = target.with_name(f"{target.name}.parts")
     sources = _sources(wikidata, wordnet, csv, merge, str(parts.absolute()), settings, workers)
-    digest = _recipe(sources, settings)
+    digest = _recipe(sources, settings, encoder)
     if (target / HEAD).is_file() and _digest_of(target / HEAD) == digest:
         say(f"{KIND}: {target} reused; its sources and settings have not changed")
         return target
     with _replacing(target) as folder, _explained(parts):
-        compile_sources(sources, settings, digest, folder)
+        compile_sources(sources, settings, digest, folder, encoder)
     _remove_parts(parts)
     return target
 
@@ -199,6 +206,11 @@ def _digest_of(head: Path) -> str:
         return ""  # damaged: build it again
 
 
+def _encoder(settings: KnowledgeBaseConfig) -> TextEncoder | None:
+    """Loaded before the sources are read: that may take hours."""
+    return load_text_encoder(settings.encoder) if settings.encoder else None
+
+
 def _sources(
     wikidata: str,
     wordnet: str,
@@ -226,7 +238,9 @@ def _sources(
     return sources
 
 
-def _recipe(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> str:
+def _recipe(
+    sources: Sequence[Source], settings: KnowledgeBaseConfig, encoder: TextEncoder | None
+) -> str:
     # Two files of one name are two sources, and the first one's names win where ids are combined.
     # Where a knowledge base lies is no part of it.
     digests = {
@@ -234,6 +248,9 @@ def _recipe(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> str:
         for place, source in enumerate(sources)
     }
     config = {**settings.model_dump(mode="json"), "stop_phrases": list(stop_phrases())}
+    del config["encoder"]  # only where it lies
+    if encoder:
+        digests["encoder"] = encoder.digest
     if not any(source.selects for source in sources):
         del config["wikidata"]
     return recipe_key(KIND, STAGE_VERSION, config, digests, [])

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from openmofi.database import first_row, working_database
 from openmofi.entities.config import KnowledgeBaseConfig
 from openmofi.entities.kernels_hash import Ints
+from openmofi.entities.kinds import KINDS
 from openmofi.entities.priors import Postings, mix_priors
 from openmofi.entities.select import resolve_redirects, select_types
 from openmofi.entities.sources import Source
@@ -22,12 +23,17 @@ Database = duckdb.DuckDBPyConnection
 
 _TABLES = """
 CREATE TABLE entities (
-    source INT, entity_id VARCHAR, line BIGINT, name VARCHAR, description VARCHAR, popularity FLOAT
+    source INT, entity_id VARCHAR, line BIGINT, name VARCHAR, description VARCHAR, popularity FLOAT,
+    kind VARCHAR
 );
-CREATE TABLE aliases (source INT, entity_id VARCHAR, surface VARCHAR, weight DOUBLE);
+CREATE TABLE aliases (
+    source INT, entity_id VARCHAR, surface VARCHAR, weight DOUBLE, flags UTINYINT
+);
 CREATE TABLE edges (source INT, entity_id VARCHAR, parent_id VARCHAR, relation VARCHAR);
 CREATE TABLE redirects (source INT, entity_id VARCHAR, target_id VARCHAR);
 CREATE TABLE plurals (source INT, plural VARCHAR, singular VARCHAR, is_word BOOLEAN);
+CREATE TABLE kinds (entity_id VARCHAR, number UTINYINT);
+CREATE TABLE kind_names (number UTINYINT, kind VARCHAR);
 """
 
 _REPEATED = """
@@ -44,18 +50,40 @@ FROM (SELECT DISTINCT ON (entity_id) * FROM entities ORDER BY entity_id, source)
 
 _PAIRS = """
 CREATE TABLE pairs AS
-SELECT surface, row, source, max(weight) AS weight
+SELECT surface, row, source, max(weight) AS weight, bit_or(flags) AS flags
 FROM aliases JOIN numbered USING (entity_id) GROUP BY ALL
 """
 
 # The matcher itself knows words that are plurals of one word; others become aliases.
 _PLURALS = """
 INSERT INTO pairs
-SELECT p.plural, q.row, q.source, max(q.weight)
+SELECT p.plural, q.row, q.source, max(q.weight), bit_or(q.flags)
 FROM plurals p JOIN pairs q ON q.surface = p.singular AND q.source = p.source
 WHERE NOT p.is_word
   AND (p.plural, p.source) NOT IN (SELECT (surface, source) FROM pairs)
 GROUP BY ALL
+"""
+
+_SEEDS = """
+INSERT INTO kinds
+SELECT entity_id, min(number) FROM entities JOIN kind_names USING (kind) WHERE number > 0
+GROUP BY entity_id HAVING entity_id NOT IN (SELECT entity_id FROM kinds)
+"""
+
+# One step away from what has a kind; all edges count, also those of classes that are left out.
+_INHERIT = """
+INSERT INTO kinds
+SELECT edges.entity_id, min(number) FROM edges JOIN kinds ON edges.parent_id = kinds.entity_id
+WHERE edges.entity_id NOT IN (SELECT entity_id FROM kinds)
+GROUP BY edges.entity_id
+"""
+
+_KINDLESS = "SELECT count(*) FROM numbered ANTI JOIN kinds USING (entity_id)"
+
+_ENTITIES = """
+SELECT entity_id, name, description, popularity, kind_names.kind
+FROM (SELECT * EXCLUDE (kind) FROM numbered) LEFT JOIN kinds USING (entity_id)
+JOIN kind_names ON kind_names.number = coalesce(kinds.number, 0) ORDER BY row
 """
 
 # A source speaks of its own entities alone: what it left out may be another one's entity.
@@ -74,7 +102,7 @@ class Gathered:
     """What the files of a knowledge base are made from.
 
     Args:
-        entities: entity_id, name, description, popularity; sorted by id.
+        entities: entity_id, name, description, popularity, kind; sorted by id.
         surfaces: Distinct, in the order of their bytes.
         postings: The candidates of each surface.
         edges: ``[edges, 2]`` rows of child and parent, sorted.
@@ -117,9 +145,9 @@ def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered
         surfaces, postings = _postings(database, sources)
         graph = _fetch(database, _EDGES)
         known = graph.filter(graph["parent"].is_valid())
-        columns = "entity_id, name, description, popularity"
+        without_kind = _find_kinds(database)
         return Gathered(
-            entities=_fetch(database, f"SELECT {columns} FROM numbered ORDER BY row"),
+            entities=_fetch(database, _ENTITIES),
             surfaces=surfaces,
             postings=postings,
             edges=np.stack([_ints(known, "child"), _ints(known, "parent")], axis=1),
@@ -128,6 +156,7 @@ def gather(sources: Sequence[Source], settings: KnowledgeBaseConfig) -> Gathered
             counts={
                 "parents": known.num_rows,
                 "unknown_parents": graph.num_rows - known.num_rows,
+                "entities_without_kind": without_kind,
             },
         )
 
@@ -137,14 +166,19 @@ def _load(
 ) -> None:
     for part in bar(source.parts(), label=source.name, unit="part"):
         for name, table in part._asdict().items():
-            database.register("part", table)
-            columns = ", ".join(table.column_names)
-            database.execute(
-                f"INSERT INTO {name} (source, {columns}) SELECT {number}, {columns} FROM part"
-            )
-            database.unregister("part")
+            _insert(database, name, number, table)
     if plurals:
-        database.executemany(f"INSERT INTO plurals VALUES ({number}, ?, ?, ?)", list(plurals))
+        columns = zip(("plural", "singular", "is_word"), zip(*plurals, strict=True), strict=True)
+        _insert(database, "plurals", number, pa.table(dict(columns)))
+    for entity_id, kind in source.kinds.items():
+        database.execute("INSERT INTO kinds VALUES (?, ?)", [entity_id, KINDS.index(kind)])
+
+
+def _insert(database: Database, name: str, number: int, table: pa.Table) -> None:
+    database.register("part", table)
+    columns = ", ".join(table.column_names)
+    database.execute(f"INSERT INTO {name} (source, {columns}) SELECT {number}, {columns} FROM part")
+    database.unregister("part")
 
 
 def _fold_plurals(source: Source, longest: int) -> list[tuple[str, str, bool]]:
@@ -162,6 +196,16 @@ def _fold_plurals(source: Source, longest: int) -> list[tuple[str, str, bool]]:
     ]
 
 
+def _find_kinds(database: Database) -> int:
+    """Give every entity without a kind that of its nearest class; return how many have none."""
+    database.executemany("INSERT INTO kind_names VALUES (?, ?)", list(enumerate(KINDS)))
+    database.execute(_SEEDS)
+    while left := _count(database, _KINDLESS):
+        if not _count(database, _INHERIT):
+            break
+    return left
+
+
 def _check_ids(
     database: Database, sources: Sequence[Source], settings: KnowledgeBaseConfig
 ) -> None:
@@ -177,8 +221,7 @@ def _check_ids(
             f"entity id '{entity_id}' is in {sources[one].name} and in {sources[other].name}: "
             "rename one, or set same_id to combine if both mean the same entity"
         )
-    [count] = first_row(database, "SELECT count(*) FROM entities") or (0,)
-    if not count:
+    if not _count(database, "SELECT count(*) FROM entities"):
         names = ", ".join(source.name for source in sources)
         raise InputError(f"the knowledge base would have no entity: nothing is left of {names}")
 
@@ -200,9 +243,16 @@ def _postings(database: Database, sources: Sequence[Source]) -> tuple[pa.Array, 
         _ints(pairs, "row"),
         _ints(pairs, "source"),
         pairs["weight"].to_numpy(),
+        pairs["flags"].to_numpy(),
         np.array([source.priors for source in sources]),
     )
     return surface.filter(pa.array(begins)), postings
+
+
+def _count(database: Database, statement: str) -> int:
+    """The one number of a result: rows that are counted, or that a statement changed."""
+    [count] = first_row(database, statement) or (0,)
+    return int(count)
 
 
 def _fetch(database: Database, query: str) -> pa.Table:

@@ -14,12 +14,13 @@ import numpy.typing as npt
 from openmofi.entities.arrays import map_array
 from openmofi.entities.index_checks import array_fault, damaged, table_fault
 from openmofi.entities.kernels_hash import Bytes, fixed
-from openmofi.entities.kernels_match import HAS_GAPS, STOPS, WORD_SHIFT, WORD_STOPS, Index
+from openmofi.entities.kernels_match import Index
+from openmofi.entities.kernels_sequences import HAS_GAPS, STOPS, WORD_SHIFT, WORD_STOPS
 from openmofi.entities.kernels_words import HEADER, Numbers, Words
 from openmofi.entities.unicode_tables import UnicodeTables
 from openmofi.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 HEAD = "matcher.json"
 MAX_TOKENS = 64  # of an alias: the search has a bit for each
 
@@ -46,6 +47,8 @@ class MatcherIndex:
         posting_starts: ``[aliases + 1]`` where each alias's candidates begin.
         posting_entities: Entity rows, the likeliest of an alias first.
         posting_priors: P(entity | surface), the same order.
+        posting_flags: Bits of `openmofi.entities.kernels_candidates`: the alias is written with a
+            small letter, it is the entity's name, a spelling variant, no kind of its head.
         tables: How keys were folded; texts are folded so too.
         max_tokens: Tokens of the longest alias.
         id_bytes: Bytes of a word's number in ``records``.
@@ -63,6 +66,7 @@ class MatcherIndex:
     posting_starts: npt.NDArray[Any]
     posting_entities: npt.NDArray[np.int32]
     posting_priors: npt.NDArray[np.float32]
+    posting_flags: Bytes
     tables: UnicodeTables
     max_tokens: int
     id_bytes: int
@@ -184,6 +188,7 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
     "posting_starts": _WIDE,
     "posting_entities": ("i4",),
     "posting_priors": ("f4",),
+    "posting_flags": ("u1",),
 }
 _TABLE_TYPES: Mapping[str, tuple[str, ...]] = {
     "fold": ("u4",),

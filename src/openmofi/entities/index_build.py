@@ -19,7 +19,7 @@ from openmofi.entities.kernels_index import (
     write_sequences,
     write_words,
 )
-from openmofi.entities.kernels_match import (
+from openmofi.entities.kernels_sequences import (
     CONTINUES,
     ENDS,
     WORD_CONTINUES,
@@ -27,6 +27,7 @@ from openmofi.entities.kernels_match import (
     WORD_STOPS,
 )
 from openmofi.entities.kernels_words import HEADER
+from openmofi.entities.priors import chosen_rows
 from openmofi.entities.text import MAX_KEY_BYTES, string_buffers, text_array, tokenize
 from openmofi.entities.unicode_tables import unicode_tables
 
@@ -61,6 +62,7 @@ def build_index(
     posting_starts: Ints,
     posting_entities: npt.NDArray[np.int32],
     posting_priors: npt.NDArray[np.float32],
+    posting_flags: Bytes | None = None,
     *,
     stops: Sequence[str] = (),
     plurals: Mapping[str, str] | None = None,
@@ -73,6 +75,7 @@ def build_index(
         posting_starts: ``[surfaces + 1]`` where each one's candidates begin.
         posting_entities: Entity rows, in the order to be kept.
         posting_priors: P(entity | surface).
+        posting_flags: Bits of `openmofi.entities.kernels_candidates`; by default none is set.
         stops: Keys that consume their words without being a mention; they may be aliases too.
         plurals: Irregular plural to singular, one folded word each.
         inflection: ``english`` also finds the last word's regular plural; ``none`` does not.
@@ -92,7 +95,9 @@ def build_index(
     single, several = _order(sequences, hashes)
     records, buckets = _records(sequences, several, hashes, is_stop, len(single))
     word_records, word_buckets = _word_records(sequences)
-    starts, taken = _reorder(posting_starts, np.concatenate((single, several)))
+    without = np.full(len(names) - len(keys), posting_starts[-1])  # stop phrases that are no alias
+    all_starts = np.concatenate((posting_starts, without))
+    starts, taken = chosen_rows(all_starts, np.concatenate((single, several)))
     return MatcherIndex(
         word_buckets=word_buckets,
         word_records=word_records,
@@ -103,6 +108,7 @@ def build_index(
         posting_starts=_narrow(starts),
         posting_entities=np.asarray(posting_entities, np.int32)[taken],
         posting_priors=np.asarray(posting_priors, np.float32)[taken],
+        posting_flags=_taken_flags(posting_flags, taken),
         tables=unicode_tables(),
         max_tokens=int(sequences.lengths.max(initial=0)),
         id_bytes=sequences.id_bytes,
@@ -209,14 +215,8 @@ def _slots(hashes: Hashes, prefixes: Hashes) -> Bytes:
     return slots
 
 
-def _reorder(starts: Ints, order: Ints) -> tuple[Ints, Ints]:
-    """Postings in a new order of keys, of which those beyond the old ones have none."""
-    missing = len(order) - (len(starts) - 1)
-    counts = np.concatenate((np.diff(starts), np.zeros(missing, np.int64)))[order]
-    begins = np.concatenate((starts[:-1], np.full(missing, starts[-1])))[order]
-    ends = np.cumsum(counts)
-    shift = np.repeat(begins - (ends - counts), counts)
-    return np.concatenate(([0], ends)), np.arange(len(shift)) + shift
+def _taken_flags(flags: Bytes | None, taken: Ints) -> Bytes:
+    return np.zeros(len(taken), np.uint8) if flags is None else flags[taken]
 
 
 def _narrow(numbers: Ints) -> npt.NDArray[Any]:

@@ -37,6 +37,7 @@ def array_fault(
     word_buckets: Ints, word_records: Bytes, word_facts: npt.NDArray[np.int32],
     slots: Bytes, buckets: Ints, records: Bytes, posting_starts: Ints,
     posting_entities: npt.NDArray[np.int32], posting_priors: npt.NDArray[np.float32],
+    posting_flags: Bytes,
 ) -> str:  # fmt: skip
     """Name of an array whose size or end does not fit, or nothing; the big ones are not read."""
     if not _power_of_two(4 * len(slots)):
@@ -45,6 +46,8 @@ def array_fault(
         return "posting_starts"
     if len(posting_priors) != len(posting_entities):
         return "posting_priors"
+    if len(posting_flags) != len(posting_entities):
+        return "posting_flags"
     for name, table, ends in (
         ("word_buckets", word_buckets, [len(word_facts), len(word_records)]),
         ("buckets", buckets, [len(posting_starts) - 1, len(records)]),

@@ -15,7 +15,7 @@ from openmofi.entities.kernels_hash import (
     extend,
     finish,
 )  # fmt: skip
-from openmofi.entities.kernels_match import HAS_GAPS, STOPS, append, start_with
+from openmofi.entities.kernels_sequences import HAS_GAPS, STOPS, append, start_with
 from openmofi.entities.kernels_text import TokenArrays
 from openmofi.entities.kernels_words import HEADER
 

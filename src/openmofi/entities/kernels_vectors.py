@@ -6,6 +6,8 @@ import numpy.typing as npt
 from openmofi.entities.compiled import compiled
 from openmofi.entities.kernels_hash import Int, Ints
 
+LONGEST = 32  # terms of a vector
+
 
 @compiled
 def weigh(
@@ -15,10 +17,11 @@ def weigh(
 ) -> tuple[Ints, npt.NDArray[np.int32], npt.NDArray[np.float32]]:  # fmt: skip
     """Vectors of the entities ``begin`` to ``end``: own terms and those lent by neighbours.
 
-    Entries of one term are summed, damped by the square root, weighed by idf and scaled to 1.
+    Entries of one term are summed, damped by the square root, weighed by idf and scaled to 1; the
+    greatest stand first, `LONGEST` of them: the tail of a class with many children says little.
 
     Returns:
-        Length of each vector; columns, increasing within one; values.
+        Length of each vector; columns; values.
     """
     capacity = 0
     for row in range(begin, end):
@@ -42,7 +45,7 @@ def weigh(
                 sums[count] = counts[entry] * (1.0 if own else lent_weights[i])
                 count += 1
         order = np.argsort(cells, kind="mergesort")
-        first, square = written, 0.0
+        first = written
         for place in order:
             if written > first and out_columns[written - 1] == cells[place]:
                 out_values[written - 1] += sums[place]
@@ -51,7 +54,16 @@ def weigh(
                 written += 1
         for i in range(first, written):
             out_values[i] = np.sqrt(out_values[i]) * idf[out_columns[i]]
-            square += float(out_values[i]) ** 2
+        order = np.argsort(-out_values[first:written], kind="mergesort")[:LONGEST]
+        square = 0.0
+        for i in order:
+            square += float(out_values[first + i]) ** 2
+        kept_columns, kept_values = (
+            out_columns[first:written][order],
+            out_values[first:written][order],
+        )
+        written = first + len(order)
+        out_columns[first:written], out_values[first:written] = kept_columns, kept_values
         for i in range(first, written):
             out_values[i] /= np.sqrt(square)
         lengths[row - begin] = written - first

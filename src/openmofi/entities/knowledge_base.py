@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from openmofi.entities.arrays import Strings, map_table
-from openmofi.entities.kernels_hash import Ints
+from openmofi.entities.arrays import Strings, map_array, map_table
+from openmofi.entities.dense import DenseVectors, load_dense
+from openmofi.entities.kinds import KINDS
 from openmofi.entities.matcher import AliasMatcher
 from openmofi.entities.sources import local_path
 from openmofi.entities.text import surface_key
@@ -22,7 +24,7 @@ from openmofi.versions import read_manifest
 
 KIND = "knowledge_base"
 HEAD = "kb.json"
-FORMAT = 2
+FORMAT = 3
 
 
 # As in the mapped file; the Parquet tables are for other programs.
@@ -32,6 +34,7 @@ ENTITIES = pa.schema(
         pa.field("name", pa.large_string(), nullable=False),
         pa.field("description", pa.large_string(), nullable=False),
         pa.field("popularity", pa.float32(), nullable=False),
+        pa.field("kind", pa.large_string(), nullable=False),
     ]
 )
 
@@ -46,7 +49,7 @@ class KnowledgeBase:
 
     @functools.cached_property
     def entities(self) -> pa.Table:
-        """entity_id, name, description, popularity; sorted by entity_id. Mapped, not read."""
+        """entity_id, name, description, popularity, kind; sorted by entity_id. Mapped, not read."""
         return map_table(self.folder / "entities.arrow", ENTITIES)
 
     @functools.cached_property
@@ -55,12 +58,32 @@ class KnowledgeBase:
         return AliasMatcher.load(self.folder / "matcher")
 
     @functools.cached_property
+    def kinds(self) -> npt.NDArray[np.uint8]:
+        """Number in `openmofi.entities.kinds.KINDS` of the kind of each entity, by row."""
+        kinds = map_array(self.folder / "kinds.npy", ("u1",))
+        if len(kinds) != len(self) or int(kinds.max(initial=0)) >= len(KINDS):
+            raise InputError(f"{self.folder / 'kinds.npy'} does not fit; build it again")
+        return kinds
+
+    @functools.cached_property
     def vectors(self) -> EntityVectors:
         """Sparse entity vectors, by entity row."""
         vectors = load_vectors(self.folder / "vectors")
         if len(vectors.starts) != len(self) + 1:
             raise InputError(
                 f"{self.folder}: vectors and entities differ in number; build it again"
+            )
+        return vectors
+
+    @functools.cached_property
+    def dense(self) -> DenseVectors | None:
+        """Dense entity vectors, by entity row, if it was built with an encoder."""
+        if "encoder" not in self.head:
+            return None
+        vectors = load_dense(self.folder / "dense")
+        if len(vectors) != len(self):
+            raise InputError(
+                f"{self.folder}: dense vectors and entities differ in number; build it again"
             )
         return vectors
 
@@ -78,7 +101,11 @@ class KnowledgeBase:
         """One line, may be empty; ``KeyError`` if the entity is not there."""
         return self._text("description", entity_id)
 
-    def entity_ids(self, rows: Ints) -> pa.Array:
+    def kind(self, entity_id: str) -> str:
+        """Of `openmofi.entities.kinds.KINDS`, may be empty; ``KeyError`` if it is not there."""
+        return self._text("kind", entity_id)
+
+    def entity_ids(self, rows: npt.NDArray[np.integer[Any]]) -> pa.Array:
         """Ids of entity rows; an `InputError` if one of them is not there."""
         return self._strings["entity_id"].take(rows)
 
@@ -108,7 +135,7 @@ class KnowledgeBase:
     def _strings(self) -> Mapping[str, Strings]:
         """The columns of strings, by name."""
         path = str(self.folder / "entities.arrow")
-        columns = ("entity_id", "name", "description")
+        columns = ("entity_id", "name", "description", "kind")
         return {name: Strings(self.entities.column(name), path) for name in columns}
 
     def _find(self, entity_id: str) -> int | None:

@@ -62,7 +62,7 @@ def _parts(base: KnowledgeBase) -> Iterator[Part]:
     nothing = pa.array([], pa.string())
     yield Part(
         entities=entities.append_column("line", pa.array(np.arange(1, len(entities) + 1))),
-        aliases=aliases.rename_columns(["surface", "entity_id", "weight"]),
+        aliases=aliases.rename_columns(["surface", "entity_id", "weight", "flags"]),
         edges=graph,
         redirects=pa.table({"entity_id": nothing, "target_id": nothing}),
     )

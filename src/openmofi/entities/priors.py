@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from openmofi.entities.kernels_hash import Bools, Ints
+from openmofi.entities.kernels_hash import Bools, Bytes, Ints
 
 Floats = npt.NDArray[np.float64]
 
@@ -16,10 +16,37 @@ class Postings(NamedTuple):
     starts: Ints  # [surfaces + 1]
     entities: npt.NDArray[np.int32]
     priors: npt.NDArray[np.float32]
+    flags: Bytes
+
+
+def postings_of(postings: Postings, surfaces: Ints) -> Postings:
+    """The candidates of some surfaces, in the order given."""
+    starts, taken = chosen_rows(postings.starts, surfaces)
+    _, entities, priors, flags = postings
+    return Postings(starts, entities[taken], priors[taken], flags[taken])
+
+
+def chosen_rows(starts: Ints, lists: Ints) -> tuple[Ints, Ints]:
+    """Where some lists begin once they stand one after the other, and the rows that they hold.
+
+    Args:
+        starts: ``[lists + 1]`` where each list begins.
+        lists: ``[chosen]``
+    """
+    begins = starts[lists]
+    counts = starts[lists + 1] - begins
+    ends = np.cumsum(counts)
+    rows = np.arange(int(counts.sum())) + np.repeat(begins - (ends - counts), counts)
+    return np.concatenate((np.zeros(1, np.int64), ends)), rows
 
 
 def mix_priors(
-    surfaces: Ints, entities: Ints, sources: Ints, weights: Floats, are_priors: Bools
+    surfaces: Ints,
+    entities: Ints,
+    sources: Ints,
+    weights: Floats,
+    flags: Bytes,
+    are_priors: Bools,
 ) -> Postings:
     """Each source's share of a surface's weights, averaged over the sources that know the surface.
 
@@ -31,6 +58,7 @@ def mix_priors(
         entities: ``[pairs]`` increasing within a surface.
         sources: ``[pairs]``
         weights: ``[pairs]`` 0 or more; one for each surface, entity and source.
+        flags: ``[pairs]`` bits, put together over the sources.
         are_priors: ``[sources]`` the source's weights are shares already.
     """
     cells, cell_of = np.unique(surfaces * len(are_priors) + sources, return_inverse=True)
@@ -51,4 +79,5 @@ def mix_priors(
         starts=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
         entities=entities[order].astype(np.int32),
         priors=priors[order],
+        flags=np.bitwise_or.reduceat(flags, firsts)[order],
     )

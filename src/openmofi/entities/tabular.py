@@ -1,8 +1,9 @@
 """A knowledge base of one's own: CSV or JSONL, one entity a row.
 
 Columns: ``entity_id``, ``name``, ``aliases`` (separated by ``|``; in JSONL also a list),
-``description``; optional ``prior`` (a weight of popularity, 0 or more, 1 if empty) and ``parents``
-(ids separated by ``|``). Other columns are ignored.
+``description``; optional ``prior`` (a weight of popularity, 0 or more, 1 if empty), ``parents``
+(ids separated by ``|``) and ``kind`` (of `openmofi.entities.kinds.KINDS`). Other columns are
+ignored.
 """
 
 import csv
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from openmofi.entities.lines import bounded_lines
-from openmofi.entities.sources import Source, SourceRow, parts_of
+from openmofi.entities.sources import Source, SourceRow, checked_kind, parts_of
 from openmofi.entities.text import SURROGATE
 from openmofi.errors import InputError
 from openmofi.keys import hash_file
@@ -110,6 +111,7 @@ def _entity(row: Mapping[str, Any], line: int, where: str) -> SourceRow:
         prior,
         tuple((alias, prior) for alias in names),
         broader=tuple(_several(row.get("parents"), "parents", where)),
+        kind=checked_kind(_text(row.get("kind"), "kind", where), where),
     )
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from openmofi.entities.kernels_hash import Bools, Hashes, hash_stretches
-from openmofi.entities.stopwords import stop_phrases
 from openmofi.entities.text import Tokens, tokenize
+from openmofi.entities.words import stop_phrases
 
 
 def term_hashes(tokens: Tokens, stops: Hashes) -> tuple[Hashes, Bools]:

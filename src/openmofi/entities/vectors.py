@@ -4,6 +4,7 @@ Made when the knowledge base is built and mapped when it is used. No download, n
 senses of a word differ in the words around them, and a caption shares some of those.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from openmofi.entities.arrays import ArrayWriter, map_array
-from openmofi.entities.kernels_hash import Hashes, Ints
+from openmofi.entities.kernels_hash import Hashes, Ints, fixed
+from openmofi.entities.kernels_settle import Vectors
 from openmofi.entities.kernels_vectors import weigh
 from openmofi.entities.priors import Postings
 from openmofi.entities.terms import stop_hashes, term_hashes
@@ -26,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 _BATCH = 20_000  # entities at a time
 _PARENT = 0.5  # weight of a parent's words against the entity's own
 _CHILD = 0.25  # of a child's
+_BUCKET_BITS = 16  # of a hash, by which a term is found
 _MAX_CHILDREN = 16  # the first by id; "animal" would else hold every word
 
 
@@ -37,8 +40,8 @@ class EntityVectors:
         terms: ``[terms]`` sorted hashes.
         idf: ``[terms]`` inverse document frequency, scaled to at most 1.
         starts: ``[entities + 1]`` where each entity's entries begin.
-        columns: Index into ``terms``, increasing within an entity.
-        values: Weights; each entity's have the Euclidean length 1.
+        columns: Index into ``terms``.
+        values: Weights, the greatest of an entity first; each entity's have the Euclidean length 1.
         stops: Sorted hashes of words that are no terms.
     """
 
@@ -52,18 +55,33 @@ class EntityVectors:
     def rows(self, entities: Ints) -> tuple[Ints, Ints, Floats]:
         """All entries of some entities: position in ``entities``, term, value."""
         if len(entities) and not 0 <= entities.min() <= entities.max() < len(self.starts) - 1:
-            raise _damaged()
+            raise damaged_vectors()
         begins, ends = self.starts[entities], self.starts[entities + 1]
         if not ((begins >= 0) & (begins <= ends) & (ends <= len(self.columns))).all():
-            raise _damaged()
+            raise damaged_vectors()
         lengths = ends - begins
         owners = np.repeat(np.arange(len(entities)), lengths)
         shift = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
         entries = np.arange(len(owners)) + shift
         columns = self.columns[entries].astype(np.int64)
         if len(columns) and not 0 <= columns.min() <= columns.max() < len(self.terms):
-            raise _damaged()
+            raise damaged_vectors()
         return owners, columns, self.values[entries].astype(float)
+
+    @functools.cached_property
+    def searched(self) -> Vectors:
+        """What the compiled linking reads."""
+        bounds = np.arange(1 << _BUCKET_BITS, dtype=np.uint64) << np.uint64(64 - _BUCKET_BITS)
+        buckets = np.append(np.searchsorted(self.terms, bounds), len(self.terms))
+        return Vectors(
+            fixed(self.terms),
+            buckets,
+            np.uint64(64 - _BUCKET_BITS),
+            fixed(self.idf),
+            fixed(self.starts),
+            fixed(self.columns),
+            fixed(self.values),
+        )
 
     def find_terms(self, hashes: Hashes) -> Ints:
         """Index of each term, -1 for words that no entity has."""
@@ -93,7 +111,8 @@ def load_vectors(folder: Path) -> EntityVectors:
     return vectors
 
 
-def _damaged() -> InputError:
+def damaged_vectors() -> InputError:
+    """The error for what is found out when vectors are read."""
     return InputError("the entity vectors contradict each other; build the knowledge base again")
 
 

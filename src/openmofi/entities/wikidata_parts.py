@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from openmofi.entities.config import WikidataConfig
 from openmofi.entities.dump import Block, read_blocks
+from openmofi.entities.kinds import wikidata_kinds
 from openmofi.entities.sources import Part, Source, part_table, split
 from openmofi.entities.wikidata import WikidataOptions, check_brackets, parse_block
 from openmofi.errors import InputError, OpenMofiError
@@ -22,7 +23,7 @@ from openmofi.records import from_parquet, to_parquet
 from openmofi.storage import Store, open_store
 from openmofi.workers import run_here, run_in_processes
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 PARTS = "kb-parts"  # where they are in a store
 
@@ -66,6 +67,7 @@ def read_wikidata(
         digest=digest,
         licence=_LICENCE,
         parts=lambda: _parts(path, job, workers, counts, block_bytes),
+        kinds=wikidata_kinds(),
         selects=True,
         counts=counts,
     )

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from openmofi.entities.kinds import KINDS
 from openmofi.entities.lines import bounded_lines
 from openmofi.entities.sources import Source, SourceRow, parts_of
 from openmofi.errors import InputError
@@ -20,6 +21,7 @@ from openmofi.keys import hash_file, hash_json
 
 _FILES = ("data.noun", "index.noun", "noun.exc")
 _SUBCLASS, _INSTANCE = "@", "@i"
+_TOPS = 3  # the lexicographer file of the uppermost synsets; those of the kinds follow it
 _LONGEST_NOTICE = 1 << 16  # characters; WordNet's own has 1,700
 _OFFSET = re.compile(r"[0-9]{8}")
 # Frequencies of senses fall about as 1/rank. A sense that never occurs in the tagged corpus comes
@@ -30,7 +32,9 @@ _UNTAGGED = 0.5
 @dataclass(frozen=True)
 class _Synset:
     line: int
+    kind: str
     lemmas: tuple[str, ...]
+    pointers: int  # to other synsets, of all sorts
     subclass_of: tuple[str, ...]
     instance_of: tuple[str, ...]
     definition: str
@@ -84,10 +88,11 @@ def _entity(offset: str, synset: _Synset, weights: dict[str, dict[str, float]]) 
         synset.line,
         _words(synset.lemmas[0]),
         synset.definition,
-        max(weight for _, weight in aliases),
+        1.0 + synset.pointers,
         aliases,
         instance_of=tuple(f"n{parent}" for parent in synset.instance_of),
         subclass_of=tuple(f"n{parent}" for parent in synset.subclass_of),
+        kind=synset.kind,
     )
 
 
@@ -126,7 +131,24 @@ def _parse_synset(line: int, fields: list[str], gloss: str) -> tuple[str, _Synse
         for kind in (_SUBCLASS, _INSTANCE)
     }
     definition = gloss.partition('; "')[0].strip()
-    return offset, _Synset(line, tuple(lemmas), targets[_SUBCLASS], targets[_INSTANCE], definition)
+    return offset, _Synset(
+        line,
+        _kind(int(fields[1]), lemmas),
+        tuple(lemmas),
+        len(pointers) // 4,
+        targets[_SUBCLASS],
+        targets[_INSTANCE],
+        definition,
+    )
+
+
+def _kind(file: int, lemmas: list[str]) -> str:
+    """Kind by the number of the lexicographer file; uppermost synsets name theirs, or have none."""
+    if file == _TOPS:
+        return next((lemma for lemma in lemmas if lemma in KINDS), "")
+    if not 0 < file - _TOPS < len(KINDS):
+        raise ValueError(f"lexicographer file {file} is none of nouns")
+    return KINDS[file - _TOPS]
 
 
 def _read_index(path: Path, synsets: dict[str, _Synset]) -> Iterator[tuple[str, int, list[str]]]:

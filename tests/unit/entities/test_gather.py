@@ -53,7 +53,7 @@ def test_edges_are_told_once_and_none_leads_to_itself() -> None:
         ("b", "x", "instance_of"),
     ]
     assert found.edges.tolist() == [[1, 0], [1, 0]]
-    assert found.counts == {"parents": 2, "unknown_parents": 1}
+    assert found.counts == {"parents": 2, "unknown_parents": 1, "entities_without_kind": 2}
 
 
 def test_a_source_says_nothing_of_entities_that_it_does_not_have() -> None:
@@ -119,9 +119,17 @@ def big_part(seed: int) -> Iterator[Part]:
                 "name": ids,
                 "description": ids,
                 "popularity": draw.random(count).astype(np.float32),
+                "kind": np.array(["", "animal", "plant"])[draw.integers(0, 3, count)],
             }
         ),
-        aliases=pa.table({"entity_id": ids[owners], "surface": words, "weight": draw.random(size)}),
+        aliases=pa.table(
+            {
+                "entity_id": ids[owners],
+                "surface": words,
+                "weight": draw.random(size),
+                "flags": draw.integers(0, 4, size).astype(np.uint8),
+            }
+        ),
         edges=pa.table(
             {
                 "entity_id": ids[owners],

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from openmofi.entities.build import build_knowledge_base_folder
+from openmofi.entities.kinds import KINDS
 from openmofi.entities.knowledge_base import load_knowledge_base_folder
 from openmofi.errors import InputError
 from support.entities import write_csv, write_wordnet
@@ -83,6 +84,28 @@ def test_damaged_vectors_are_refused(
     base = load_knowledge_base_folder(copy)
     with pytest.raises(InputError, match="build"):
         base.vectors.rows(np.arange(len(base)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda array: array[:-1],
+        lambda array: np.append(array, np.uint8(0)),
+        lambda array: array[:0],
+        lambda array: array.astype(np.int32),
+        put(0, len(KINDS)),
+        None,
+    ],
+    ids=["one less", "one more", "empty", "another type", "an unknown kind", "missing"],
+)
+def test_damaged_kinds_are_refused(copy: Path, change: Callable[[Array], Array] | None) -> None:
+    if change:
+        rewrite(copy / "kinds.npy", change)
+    else:
+        (copy / "kinds.npy").unlink()
+    with pytest.raises(InputError, match=r"kinds\.npy .*build it again") as caught:
+        _ = load_knowledge_base_folder(copy).kinds
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_rows_without_vectors_are_refused(whole: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from openmofi.entities.index import MatcherIndex, load_index
-from openmofi.entities.kernels_match import WORD_CONTINUES, WORD_SHIFT
+from openmofi.entities.kernels_sequences import WORD_CONTINUES, WORD_SHIFT
 from openmofi.entities.matcher import AliasMatcher
 from openmofi.entities.unicode_tables import LIMIT, SEVERAL
 from openmofi.errors import InputError
@@ -18,7 +18,7 @@ from support.matchers import Array, matcher, mentions, put, rewrite
 
 ARRAYS = (
     "word_buckets", "word_records", "word_facts", "slots", "buckets", "records",
-    "posting_starts", "posting_entities", "posting_priors",
+    "posting_starts", "posting_entities", "posting_priors", "posting_flags",
     "fold", "kinds", "orders", "expansion_starts", "expansions",
 )  # fmt: skip
 
@@ -100,6 +100,7 @@ def test_a_huge_shape_takes_no_memory(saved: Path) -> None:
         ("posting_starts", put(-1, 9)),
         ("posting_starts", lambda array: array[:0]),
         ("posting_priors", lambda array: np.repeat(array, 2)),
+        ("posting_flags", lambda array: np.repeat(array, 2)),
         ("slots", lambda array: np.concatenate((array, array[:1]))),
     ],
 )

@@ -13,7 +13,7 @@ from openmofi.entities.knowledge_base import load_knowledge_base_folder
 from openmofi.entities.priors import mix_priors
 from support.entities import NOUN_EXC, write_csv, write_wordnet
 
-# (surface, entity, source): weight
+# (surface, entity, source): weight; the flag of each is 1 << source
 Weights = dict[tuple[int, int, int], float]
 
 weights = st.dictionaries(
@@ -51,9 +51,14 @@ def run(given: Weights, are_priors: list[bool]) -> dict[int, list[tuple[int, flo
         np.array([entity for _, entity, _ in rows]),
         np.array([source for _, _, source in rows]),
         np.array([given[row] for row in rows]),
+        np.array([1 << source for _, _, source in rows], np.uint8),
         np.array(are_priors),
     )
     assert len(found.starts) == len(surfaces) + 1
+    owners = np.repeat(surfaces, np.diff(found.starts)).tolist()
+    for surface, entity, bits in zip(owners, found.entities, found.flags, strict=True):
+        said = [source for one, other, source in rows if (one, other) == (surface, entity)]
+        assert bits == sum(1 << source for source in said)
     pairs = list(zip(found.entities.tolist(), found.priors.tolist(), strict=True))
     bounds = found.starts.tolist()
     return {

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmofi.entities import vectors
+from openmofi.entities.kernels_vectors import LONGEST
 from openmofi.entities.priors import Postings
 from openmofi.entities.terms import stop_hashes, term_hashes
 from openmofi.entities.text import tokenize
@@ -42,6 +43,7 @@ class Graph:
             np.cumsum([0, *map(len, owners)]),
             np.array([one for some in owners for one in some], np.int32),
             np.zeros(sum(map(len, owners)), np.float32),
+            np.zeros(sum(map(len, owners)), np.uint8),
         )
         table = pa.table(
             {
@@ -94,8 +96,10 @@ def read(folder: Path) -> list[dict[str, float]]:
     rows = []
     for begin, end in zip(written.starts, written.starts[1:], strict=False):
         columns = written.columns[begin:end].tolist()
-        assert columns == sorted(set(columns))
         values = written.values[begin:end].tolist()
+        pairs = list(zip(values, columns, strict=True))
+        assert pairs == sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
+        assert len(set(columns)) == len(columns) <= LONGEST
         names = [words[int(written.terms[column])] for column in columns]
         rows.append(dict(zip(names, values, strict=True)))
     return rows
@@ -133,6 +137,17 @@ def test_only_the_first_sixteen_children_lend_their_words(tmp_path: Path) -> Non
     graph.edges = sorted([*graph.edges, (3, 10)])
     graph.write(tmp_path)
     assert_equal(read(tmp_path), graph.dense())
+
+
+def test_only_the_greatest_terms_are_kept(tmp_path: Path) -> None:
+    letters = [f"{one}{other}x" for one in "bcdfgh" for other in "jklmnp"]
+    often = letters[::-1][:LONGEST]  # these stand there twice
+    Graph([(" ".join(letters), " ".join(often))], {}, set()).write(tmp_path)
+    written = load_vectors(tmp_path)
+    hashes, _ = term_hashes(tokenize([" ".join(often)]), stop_hashes())
+    assert len(letters) > LONGEST
+    assert set(written.terms[written.columns].tolist()) == set(hashes.tolist())
+    assert np.allclose(written.values, LONGEST**-0.5)
 
 
 @given(graphs(), st.integers(1, 9))

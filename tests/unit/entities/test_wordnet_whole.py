@@ -3,10 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from openmofi.entities.build import build_knowledge_base_folder
-from openmofi.entities.knowledge_base import load_knowledge_base_folder
+from openmofi.entities.kernels_candidates import IS_VARIANT, NAMES_OWN
+from openmofi.entities.knowledge_base import KnowledgeBase, load_knowledge_base_folder
 from openmofi.entities.text import surface_keys
 
 WORDNET = Path(__file__).resolve().parents[4] / "shared" / "data" / "wordnet"
@@ -17,10 +19,13 @@ pytestmark = [
 ]
 
 
-def test_every_lemma_is_found_again_with_its_senses_in_order(tmp_path: Path) -> None:
-    base = load_knowledge_base_folder(
-        build_knowledge_base_folder(str(tmp_path / "kb"), wordnet=str(WORDNET))
-    )
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeBase:
+    out = str(tmp_path_factory.mktemp("wordnet") / "kb")
+    return load_knowledge_base_folder(build_knowledge_base_folder(out, wordnet=str(WORDNET)))
+
+
+def test_every_lemma_is_found_again_with_its_senses_in_order(base: KnowledgeBase) -> None:
     assert len(base) == 82_115
     ids = base.entities.column("entity_id").to_pylist()
     senses = {}
@@ -46,3 +51,43 @@ def test_every_lemma_is_found_again_with_its_senses_in_order(tmp_path: Path) -> 
     assert missing == []
     assert disordered == []
     assert sum(count > 1 for count in sharing.values()) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "kind"),
+    [
+        ("kiwifruit", "kiwi", "food"),
+        ("a post box", "postbox", "artifact"),
+        ("watch tower", "watchtower", "artifact"),
+        ("dew drops", "dewdrop", "shape"),
+    ],
+)
+def test_other_spellings_are_found(base: KnowledgeBase, text: str, name: str, kind: str) -> None:
+    found = base.matcher.match([text])
+    [alias] = found.aliases.tolist()
+    rows, _ = base.matcher.candidates(alias)
+    ids = base.entity_ids(rows.astype(np.int64)).to_pylist()
+    assert [(base.name(one), base.kind(one)) for one in ids] == [(name, kind)]
+    assert flags_of(base, alias) & IS_VARIANT
+    assert found.ends.tolist() == [len(text)]
+
+
+def test_a_hot_dog_is_no_kind_of_dog(base: KnowledgeBase) -> None:
+    own = {
+        surface: bool(flags_of(base, base.matcher.look_up(surface)) & NAMES_OWN)
+        for surface in ("hot dog", "guinea pig", "teddy bear", "polar bear", "sports car")
+    }
+    assert own == {
+        "hot dog": True,
+        "guinea pig": True,
+        "teddy bear": True,
+        "polar bear": False,
+        "sports car": False,
+    }
+
+
+def flags_of(base: KnowledgeBase, alias: int | None) -> int:
+    """All bits of an alias's candidates."""
+    assert alias is not None
+    begin, end = base.matcher.index.posting_starts[alias : alias + 2].tolist()
+    return int(np.bitwise_or.reduce(base.matcher.index.posting_flags[begin:end]))
