@@ -2,7 +2,8 @@
 
 Tables are Parquet, one file per shard and stage. Row-aligned tables have row ``i`` for sample
 ``i`` of the shard, in tar order, so joining them is zipping them. Long tables name the sample by
-``row``. No table holds a decision: thresholds are applied by assembly alone.
+``row``. No table holds a decision but which candidate of a mention is the likeliest: thresholds are
+applied by assembly alone.
 """
 
 import io
@@ -57,13 +58,19 @@ MENTIONS = pa.schema(
     [
         pa.field("row", pa.int32(), nullable=False),
         pa.field("field", _TEXT, nullable=False),  # "alt_text" or "title"
+        # Number of the mention in its sample. Candidates of one mention may have different spans: a
+        # longer name, and the thing that its last words name.
+        pa.field("mention", pa.int32(), nullable=False),
         pa.field("start", pa.int32(), nullable=False),  # code points of the original text
         pa.field("end", pa.int32(), nullable=False),
         pa.field("surface", _TEXT, nullable=False),
         pa.field("entity_id", _TEXT, nullable=False),
         pa.field("prior", pa.float32(), nullable=False),  # P(entity | surface), 0 to 1
+        pa.field("agreement", pa.float32(), nullable=False),  # cosine with the rest of the text
         pa.field("context_score", pa.float32(), nullable=False),  # posterior given the text, 0 to 1
         pa.field("rank", pa.int32(), nullable=False),  # 0 is the best candidate of the mention
+        # What else spoke for or against it, names with commas: "plural,name,case_fits".
+        pa.field("reasons", _TEXT, nullable=False),
     ]
 )
 
@@ -73,6 +80,9 @@ ENTITY_SCORES = pa.schema(
         pa.field("entity_id", _TEXT, nullable=False),
         pa.field("clip_score", pa.float32(), nullable=False),  # cosine, -1 to 1
         pa.field("rank", pa.int32(), nullable=False),  # 0 is the image's best entity
+        # P(entity | text, image) among the candidates of a mention, the best of its mentions.
+        pa.field("posterior", pa.float32(), nullable=False),
+        pa.field("settled", pa.bool_(), nullable=False),  # the best candidate of some mention
     ]
 )
 

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from openmofi import records
+from openmofi.entities.build import build_knowledge_base_folder
+from openmofi.entities.knowledge_base import KnowledgeBase, load_knowledge_base_folder
 from openmofi.keys import content_digest, hash_json
 from openmofi.storage import open_store
 from openmofi.versions import ShardEntry, TableVersion, write_table_version
@@ -55,6 +57,62 @@ GEORGIA = [
         "prior": "1",
         "parents": "",
     },
+]
+
+# What linking has to tell apart: id, name, aliases, kind, prior, parents, description.
+_LINKING = """
+animal;animal;;animal;5;;a being that moves and breathes
+dog;dog;hound;animal;9;animal;an animal that barks and guards the barn
+dogs;Dogs;;communication;1;;a film about a barn and a hound
+hotdog;hot dog;red hot;food;3;;sausage in a bun with mustard
+bear;bear;;animal;5;animal;an animal with brown fur
+polarbear;polar bear;;animal;4;bear;white bear of the snow and the ice
+bears;Bears;Chicago Bears;group;3;;a football team from Chicago
+lion;lion;;animal;6;animal;a big cat with a mane
+sealion;sea lion;;animal;2;seal;a seal with ears that lives in the sea
+seal;seal;;animal;4;animal;an animal of the sea that eats fish
+sealing;seal;stamp;artifact;3;;wax on a letter, a stamp
+seals;Seals;;group;1;;a hockey team
+Seal;Seal;;person;6;;a singer from London
+pants;pants;trousers;artifact;4;;clothes for the legs
+pant;pant;;act;1;;a short breath, as of a dog
+glass;glass;;substance;4;;what windows are made of
+glasses;glasses;;artifact;5;;lenses before the eyes
+drum;bongo drum;;artifact;2;;a drum played with the hands
+Drums;Drums;drums;group;1;;a band that plays loud
+sheep;sheep;;animal;3;animal;an animal with wool on a farm
+red;red;;attribute;2;;the colour of blood and roses
+Red;Red;;communication;2;;a film and a poem
+barn;barn;red barn;artifact;3;;a building of a farm for horses
+horse;horse;;animal;6;animal;an animal of the farm with a mane
+snow;snow;;substance;4;;white ice that falls in winter
+swim;swim;swimming;act;2;;moving in the sea
+gallop;gallop;galloping;act;1;;how a horse runs
+two;two;2;quantity;1;;one and one
+five;five;5|Number 5;quantity;1;;a number
+US;US;United States|U.S.;location;9;;a country of America with the city Chicago
+It;It;;communication;2;;a film with a clown
+Can;Can;;group;1;;a band from Cologne
+can;can;tin can;artifact;2;;a tin for food or drink
+left;left;Left;group;1;;a side of politics
+photo;photo;;communication;2;;a picture of light
+Photo;Photo;;communication;1;;a magazine
+spring;spring;;time;5;;the season after winter
+coil;spring;coil;artifact;2;;bent metal
+well;spring;water spring;object;2;;water out of the ground
+joy;joy;delight;feeling;3;;gladness
+Georgia;Georgia;;location;5;;a country with the city Tbilisi
+state;Georgia;Peach State;location;6;US;a state of America with the city Atlanta
+Atlanta;Atlanta;;location;3;state;a city of the state in America
+Tbilisi;Tbilisi;;location;2;Georgia;a city of the country
+Polly;Polly;Poly;person;1;;a parrot
+doe;doe;;animal;1;animal;a deer without antlers
+John;John Doe;;person;1;;nobody knows him
+odd;odd thing;thing;;1;;of no kind
+"""
+_FIELDS = ("entity_id", "name", "aliases", "kind", "prior", "parents", "description")
+LINKING = [
+    dict(zip(_FIELDS, line.split(";"), strict=True)) for line in _LINKING.strip().splitlines()
 ]
 
 # Four synsets: an animal and a person called crane, their hypernyms, and an irregular plural.
@@ -171,3 +229,16 @@ def _dump_item(entity_id: str, **fields: Any) -> dict[str, Any]:
         "claims": {name: [statement(x) for x in some] for name, some in relations.items()},
         "sitelinks": {f"wiki{number}": {} for number in range(fields.get("sites", 0))},
     }
+
+
+def linking_base(folder: Path) -> KnowledgeBase:
+    """A knowledge base of `LINKING` and the four synsets, in a folder."""
+    return load_knowledge_base_folder(
+        build_knowledge_base_folder(
+            str(folder / "kb"),
+            csv=str(write_csv(folder / "linking.csv", LINKING)),
+            wordnet=str(
+                write_wordnet(folder / "wordnet", noun_exc="men man\nsheep sheep\nmanes mane\n")
+            ),
+        )
+    )

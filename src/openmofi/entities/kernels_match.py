@@ -12,7 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from openmofi.entities.compiled import compiled, inlined
-from openmofi.entities.kernels_hash import PRIME, SEED, Bools, Bytes, Hashes, Int, Ints, finish
+from openmofi.entities.kernels_hash import Bools, Bytes, Hashes, Int, Ints, finish
+from openmofi.entities.kernels_sequences import (
+    CONTINUES,
+    ENDS,
+    WORD_CONTINUES,
+    WORD_SHIFT,
+    alias_of,
+    append,
+    flags_of,
+    start_with,
+)
 from openmofi.entities.kernels_text import TokenArrays
 from openmofi.entities.kernels_words import (
     DAMAGED,
@@ -23,10 +33,8 @@ from openmofi.entities.kernels_words import (
     number,
 )  # fmt: skip
 
-ENDS, CONTINUES = 1, 2  # bits of a slot: an alias ends here; a longer one begins so
-WORD_CONTINUES, WORD_STOPS, WORD_SHIFT = 1, 2, 2  # of what is known of a word
-
-HAS_GAPS, STOPS = 0x40, 0x80  # of a record's first byte, beside the number of words less one
+PLAIN, NESTED, HEADS, STOPPED = 0, 1, 2, 4
+RECOGNIZED = 8  # of a row: a model says that it is a mention
 
 _BLOCK = 256  # tokens whose memory is fetched together
 
@@ -48,9 +56,13 @@ class Index(NamedTuple):
 
 @compiled
 def search(
-    tokens: TokenArrays, index: Index, plurals: Plurals, max_tokens: int, nested: bool
+    tokens: TokenArrays, index: Index, plurals: Plurals, max_tokens: int, wanted: int
 ) -> tuple[Ints, Int]:
-    """Mentions as rows of (alias, first token, last token, whether inside another); their number.
+    """Mentions as rows of (alias, first token, last token, what it is, singular); their number.
+
+    ``wanted`` is what is given besides plain mentions: `NESTED` ones, `HEADS` (of those only the
+    longest that ends where the outer one does), `STOPPED` phrases. ``singular`` is the alias that
+    a mention which is an alias as it stands is the plural of, or `NONE`.
 
     The number is `DAMAGED` if the index contradicts itself.
     """
@@ -62,7 +74,7 @@ def search(
     states, tries = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.uint64)
     live, places = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64)
     values, flags = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.uint8)
-    out = np.empty((len(starts), 4), np.int64)
+    out = np.empty((len(starts), 5), np.int64)
     if not fits:
         return out, DAMAGED
     count, token = 0, 0
@@ -80,8 +92,8 @@ def search(
                 length = _log2(tried)
                 tried ^= np.uint64(1) << np.uint64(length)
                 last = token + length
-                alias, stops = alias_of(
-                    words, gaps, singulars, counts, token, last,
+                alias, stops, reading = alias_of(
+                    words, gaps, singulars, counts, token, last, -1,
                     facts, slots, slot_shift, buckets, shift, records, id_bytes, space,
                 )  # fmt: skip
             if alias == DAMAGED or alias >= size:
@@ -89,20 +101,37 @@ def search(
             if alias == NONE:
                 token += 1
                 continue
-            if not stops:
-                out, count = _append(out, count, alias, token, last, 0)
-            for first in range(token, last + 1 if nested and not stops else token):
-                for end in range(first, last + 1):
-                    if not (may_start[first] and may_end[end]):
+            if stops:
+                if wanted & STOPPED:
+                    out, count = _append(out, count, alias, token, last, STOPPED, NONE)
+                token = last + 1
+                continue
+            singular = NONE
+            if reading < 0 and counts[last]:
+                singular, stops, _ = alias_of(
+                    words, gaps, singulars, counts, token, last, 0,
+                    facts, slots, slot_shift, buckets, shift, records, id_bytes, space,
+                )  # fmt: skip
+                if singular == DAMAGED or singular >= size:
+                    return out, DAMAGED
+                singular = NONE if stops or singular == alias else singular
+            out, count = _append(out, count, alias, token, last, PLAIN, singular)
+            found = False
+            for first in range(token, last + 1 if wanted & (NESTED | HEADS) else token):
+                for end in range(first if wanted & NESTED else last, last + 1):
+                    if found or not (may_start[first] and may_end[end]):
                         continue
-                    alias, stops = alias_of(
-                        words, gaps, singulars, counts, first, end,
+                    if first == token and end == last:
+                        continue
+                    alias, stops, _ = alias_of(
+                        words, gaps, singulars, counts, first, end, -1,
                         facts, slots, slot_shift, buckets, shift, records, id_bytes, space,
                     )  # fmt: skip
                     if alias == DAMAGED or alias >= size:
                         return out, DAMAGED
-                    if alias != NONE and not stops and (first > token or end < last):
-                        out, count = _append(out, count, alias, first, end, 1)
+                    if alias != NONE and not stops:
+                        out, count = _append(out, count, alias, first, end, NESTED, NONE)
+                        found = wanted & HEADS != 0
             token = last + 1
     return out, count
 
@@ -114,8 +143,8 @@ def look_up(tokens: TokenArrays, index: Index, plurals: Plurals) -> Int:
     if not fits or not len(words):
         return NONE if fits else DAMAGED
     counts[:] = 0
-    alias, _ = alias_of(
-        words, gaps, singulars, counts, 0, len(words) - 1, index.facts, index.slots,
+    alias, _, _ = alias_of(
+        words, gaps, singulars, counts, 0, len(words) - 1, -1, index.facts, index.slots,
         index.slot_shift, index.buckets, index.shift, index.records, index.id_bytes, index.space,
     )  # fmt: skip
     return alias if alias < index.size else DAMAGED
@@ -176,98 +205,6 @@ def _goes_on(gaps: Numbers, texts: Ints, last: Int) -> Int:
     return last + 1 < len(texts) and texts[last + 1] == texts[last] and gaps[last + 1] >= 0
 
 
-@inlined
-def alias_of(
-    words: Numbers, gaps: Numbers, singulars: Numbers, counts: Bytes, first: Int, last: Int,
-    facts: Numbers, slots: Bytes, slot_shift: Int, buckets: Any, shift: Int, records: Bytes,
-    id_bytes: Int, space: Int,
-) -> tuple[Int, Int]:  # fmt: skip
-    """The alias that some tokens are, as written or with the last made singular; if it stops."""
-    state = start_with(words[first])
-    for token in range(first, last):
-        if words[token] < 0 or gaps[token + 1] < 0:
-            return NONE, False
-        if token > first:
-            state = append(state, gaps[token], words[token])
-    for reading in range(-1, counts[last]):
-        word = words[last] if reading < 0 else singulars[last, reading]
-        if word < 0:
-            continue
-        if first == last:
-            fact = facts[word]
-            if fact >> WORD_SHIFT > 0:
-                return np.int64((fact >> WORD_SHIFT) - 1), fact & WORD_STOPS != 0
-            continue
-        value = finish(append(state, gaps[last], word))
-        if flags_of(slots, slot_shift, value) & ENDS:
-            alias, stops = _find(
-                buckets, shift, records, id_bytes, space, value, words, gaps, first, last, word
-            )
-            if alias != NONE:
-                return alias, stops
-    return NONE, False
-
-
-@inlined
-def _find(
-    buckets: Any, shift: Int, records: Bytes, id_bytes: Int, space: Int, value: Int,
-    words: Numbers, gaps: Numbers, first: Int, last: Int, word: Int,
-) -> tuple[Int, Int]:  # fmt: skip
-    """The alias of the words ``first`` to ``last``, ``word`` in the place of the last."""
-    bucket = value >> shift
-    alias, place = np.int64(buckets[bucket, 0]), np.int64(buckets[bucket, 1])
-    stop = np.int64(buckets[bucket + np.uint64(1), 1])
-    if alias < 0 or not 0 <= place <= stop <= len(records):
-        return DAMAGED, False
-    while place < stop:
-        head = np.int64(records[place])
-        count, has_gaps = (head & 0x3F) + 1, head & HAS_GAPS
-        size = count * id_bytes
-        after = place + 1 + size + (size - id_bytes if has_gaps else 0)
-        if after > stop:
-            return DAMAGED, False
-        same, place = count == last - first + 1, place + 1
-        for token in range(first, last + 1 if same else first):
-            one = _number_at(records, place, id_bytes)
-            same = same and one == (word if token == last else words[token])
-            if token > first:
-                gap = _number_at(records, place + size - id_bytes, id_bytes) if has_gaps else space
-                same = same and gap == gaps[token]
-            place += id_bytes
-        if same:
-            return alias, head & STOPS != 0
-        place = after
-        alias += 1
-    return NONE, False
-
-
-@inlined
-def _number_at(records: Bytes, place: Int, id_bytes: Int) -> Int:
-    found = np.int64(records[place]) | np.int64(records[place + 1]) << 8
-    found |= np.int64(records[place + 2]) << 16
-    return found | np.int64(records[place + 3]) << 24 if id_bytes > 3 else found
-
-
-@inlined
-def start_with(word: Int) -> Int:
-    """State of a sequence of one word."""
-    return (SEED ^ np.uint64(word + 1)) * PRIME
-
-
-@inlined
-def append(state: Int, gap: Int, word: Int) -> Int:
-    """State of a sequence with one word more, after a gap."""
-    state = (state ^ np.uint64(gap + 1)) * PRIME
-    return (state ^ np.uint64(word + 1)) * PRIME
-
-
-@inlined
-def flags_of(slots: Bytes, shift: Int, value: Int) -> Int:
-    """The two bits of a hash."""
-    slot = value >> shift
-    return (slots[slot >> np.uint64(2)] >> np.uint8((slot & np.uint64(3)) << np.uint64(1))) & 3
-
-
 @compiled
 def _log2(value: Int) -> Int:
     """Place of the highest bit."""
@@ -280,11 +217,12 @@ def _log2(value: Int) -> Int:
 
 @compiled
 def _append(
-    out: Ints, count: Int, alias: Int, first: Int, last: Int, inside: Int
+    out: Ints, count: Int, alias: Int, first: Int, last: Int, what: Int, singular: Int
 ) -> tuple[Ints, Int]:
     if count == len(out):
-        longer = np.empty((2 * len(out) + 16, 4), np.int64)
+        longer = np.empty((2 * len(out) + 16, 5), np.int64)
         longer[:count] = out
         out = longer
-    out[count, 0], out[count, 1], out[count, 2], out[count, 3] = alias, first, last, inside
+    out[count, 0], out[count, 1], out[count, 2] = alias, first, last
+    out[count, 3], out[count, 4] = what, singular
     return out, count + 1

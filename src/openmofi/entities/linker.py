@@ -1,53 +1,131 @@
-"""Texts in, linked mentions out: the matcher and the disambiguation put together."""
+"""Texts in, linked mentions out: matcher, rules, candidates and context put together."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from openmofi.entities.disambiguate import (
+from openmofi.entities.config import LinkConfig
+from openmofi.entities.dense_agreement import DenseAgreement, load_dense_agreement
+from openmofi.entities.index_checks import damaged
+from openmofi.entities.kernels_candidates import (
+    IS_NAME,
+    ONLY_CANDIDATE,
+    REASONS,
     Candidates,
-    Scoring,
-    document_words,
-    posteriors,
+    Floats,
+    Halves,
+    Numbers,
+    Postings,
+    Weights,
+    gather_candidates,
 )
-from openmofi.entities.kernels_hash import Ints
+from openmofi.entities.kernels_groups import Groups, find_groups
+from openmofi.entities.kernels_hash import Ints, fixed
+from openmofi.entities.kernels_keep import keep_best
+from openmofi.entities.kernels_rules import LOWER, NOT_SHOWN, RULES, UPPER, Traits, describe
+from openmofi.entities.kernels_settle import Context, find_terms, settle
+from openmofi.entities.kinds import KINDS
 from openmofi.entities.knowledge_base import KnowledgeBase
-from openmofi.entities.matcher import Matches
-from openmofi.entities.vectors import Floats
+from openmofi.entities.mentions import mentions_of
+from openmofi.entities.text import Tokens, string_buffers, text_array, tokenize
+from openmofi.entities.unicode_tables import LIMIT
+from openmofi.entities.vectors import damaged_vectors
+from openmofi.entities.words import word_classes
 
-_BATCH_TEXTS = 2_500
-_BATCH_CHARACTERS = 500_000
-_MAX_SCORED = 64  # candidates of one mention that are looked at, the likeliest
+_BATCH_TEXTS = 5_000
+_BATCH_BYTES = 1_000_000
+_MIN_PRIOR = 1e-6  # a candidate of weight 0 can still win by the text
 
 
 @dataclass(frozen=True)
 class Links:
     """Kept candidates of all mentions, by text, place and rank."""
 
-    mentions: Ints  # [links] number of the mention, from 0 over all texts
-    texts: Ints  # [links]
-    starts: Ints  # [links] code points of the text
-    ends: Ints  # [links]
-    entities: Ints  # [links] entity rows
-    priors: Floats  # [links] P(entity | surface)
-    scores: Floats  # [links] posterior, at most 1 in sum over a mention
-    ranks: Ints  # [links] 0 is the best
-    found: int  # mentions
-    ambiguous: int  # mentions with more than one candidate
+    mentions: Numbers  # [links] number of the mention, from 0 over all texts
+    texts: Numbers  # [links]
+    starts: Numbers  # [links] code points of the text
+    ends: Numbers  # [links]
+    entities: Numbers  # [links] entity rows
+    priors: Halves  # [links] P(entity | surface)
+    agreements: Halves  # [links] cosine with the rest of the document, 0 where nothing was open
+    scores: Halves  # [links] posterior, at most 1 in sum over a mention
+    ranks: Numbers  # [links] 0 is the best
+    reasons: Numbers  # [links] bits of `openmofi.entities.kernels_candidates.REASONS`
+    dropped: Ints  # [RULES] mentions that each rule dropped
+
+    @property
+    def found(self) -> int:
+        """Mentions."""
+        return int(np.count_nonzero(self.ranks == 0))
+
+    @property
+    def ambiguous(self) -> int:
+        """Mentions with more than one candidate."""
+        single = (self.reasons & ONLY_CANDIDATE) != 0
+        return int(np.count_nonzero((self.ranks == 0) & ~single))
+
+    @property
+    def reason_names(self) -> pa.Array:
+        """The reasons of each link, with commas between."""
+        return pa.array(_reason_names()).take(pa.array(self.reasons))
+
+    def dropped_by_rule(self) -> dict[str, int]:
+        """Mentions that each rule dropped."""
+        return dict(zip(RULES[1:], self.dropped[1:].tolist(), strict=True))
+
+
+# Rows of what `keep_best` gives.
+_MENTION, _TEXT, _RANK = 0, 1, 5
+_NONE_DROPPED = np.zeros(len(RULES), np.int64)
+
+
+class _Part(NamedTuple):
+    """The links of one batch."""
+
+    numbers: Numbers
+    floats: Halves
+    dropped: Ints
 
 
 class EntityLinker:
     """Links texts to the entities of a knowledge base."""
 
-    def __init__(self, base: KnowledgeBase, scoring: Scoring, *, max_candidates: int) -> None:
-        self._matcher = base.matcher
-        self._vectors = base.vectors
-        self._scoring = scoring
-        self._max_candidates = max_candidates
+    def __init__(self, base: KnowledgeBase, settings: LinkConfig) -> None:
+        self._tables = base.matcher.index.tables
+        self._mentions = mentions_of(base.matcher, settings)
+        self._agreement: DenseAgreement | None = None
+        if settings.encoder:
+            weight = settings.encoder_weight
+            self._agreement = load_dense_agreement(base, settings.encoder, weight)
+        self._vectors = base.vectors.searched
+        index = base.matcher.index
+        self._postings = Postings(
+            starts=fixed(index.posting_starts),
+            entities=fixed(index.posting_entities),
+            priors=fixed(index.posting_priors),
+            flags=fixed(index.posting_flags),
+            logits=fixed(_posting_logits(base, settings)),
+        )
+        self._kinds = fixed(base.kinds)
+        self._weights = Weights(
+            prior=settings.prior_weight,
+            name=settings.name_weight,
+            case=settings.case_weight,
+            singular=settings.singular_share,
+            head=settings.head_share,
+        )
+        self._context = Context(settings.context_weight, settings.mention_weight, settings.rounds)
+        self._shown = np.array([kind not in settings.not_shown for kind in KINDS])
+        self._most = settings.max_candidates
 
-    def link(self, texts: Sequence[str], documents: Sequence[int] | None = None) -> Links:
+    def link(
+        self, texts: Sequence[str] | pa.Array, documents: Sequence[int] | Ints | None = None
+    ) -> Links:
         """Find mentions and rank their candidates.
 
         Args:
@@ -56,103 +134,125 @@ class EntityLinker:
                 image, and so speak for each other; numbers that do not decrease. By default each
                 text stands alone.
         """
-        owners = np.arange(len(texts)) if documents is None else np.asarray(documents, np.int64)
+        column = texts if isinstance(texts, pa.Array) else text_array(texts)
+        owners = np.arange(len(column)) if documents is None else np.asarray(documents, np.int64)
         parts = [
-            self._link_batch(texts[begin:end], owners[begin:end], begin)
-            for begin, end in _batches(texts, owners)
+            self._link_batch(column.slice(begin, end - begin), owners[begin:end], begin)
+            for begin, end in _batches(column, owners)
         ]
         return _joined(parts)
 
-    def _link_batch(self, texts: Sequence[str], owners: Ints, offset: int) -> Links:
-        matches = self._matcher.match(texts)
-        documents = np.unique(owners, return_inverse=True)[1].astype(np.int64)
-        group_of, candidates = self._candidates(matches, documents[matches.texts])
-        token_groups = _token_groups(matches, group_of)
-        words = document_words(matches.tokens, documents, token_groups, self._vectors)
-        scores = posteriors(candidates, words, self._vectors, self._scoring)
-        return self._kept(matches, group_of, candidates, scores, offset)
-
-    def _candidates(self, matches: Matches, documents: Ints) -> tuple[Ints, Candidates]:
-        """The group of each mention, and all groups' candidates."""
-        index = self._matcher.index
-        rows = len(index)
-        cells, group_of = np.unique(documents * rows + matches.aliases, return_inverse=True)
-        aliases = cells % rows
-        begins, ends = self._matcher.postings(aliases)
-        lengths = np.minimum(ends - begins, _MAX_SCORED)
-        groups = np.repeat(np.arange(len(cells)), lengths)
-        shift = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
-        entries = np.arange(len(groups)) + shift
-        candidates = Candidates(
-            groups=groups,
-            entities=index.posting_entities[entries].astype(np.int64),
-            priors=index.posting_priors[entries].astype(float),
-            documents=cells // rows,
+    def _link_batch(self, texts: pa.Array, owners: Ints, offset: int) -> _Part:
+        tokens = tokenize(texts, self._tables)
+        rows = self._mentions.rows(tokens, texts)
+        classes = word_classes()
+        data, offsets = string_buffers(texts)
+        traits = describe(data, offsets, tokens.arrays, _letter_cases(), *classes)
+        documents = np.cumsum(np.diff(owners, prepend=owners[:1]) != 0)
+        groups = find_groups(
+            rows, tokens.arrays, traits, documents, self._postings.starts, self._postings.flags
         )
-        return group_of, candidates
+        candidates = gather_candidates(groups.aliases, self._postings, self._weights)
+        if self._agreement:
+            self._agreement.add(texts, documents, groups, candidates)
+        agreement, scores = self._settle(tokens, traits, documents, groups, candidates)
+        numbers, floats, hidden = keep_best(
+            groups, candidates, agreement, scores, tokens.first, tokens.last,
+            self._kinds, self._shown, self._most,
+        )  # fmt: skip
+        groups.dropped[NOT_SHOWN] = hidden
+        numbers[_TEXT] += offset
+        return _Part(numbers, floats, groups.dropped)
 
-    def _kept(
+    def _settle(
         self,
-        matches: Matches,
-        group_of: Ints,
+        tokens: Tokens,
+        traits: Traits,
+        documents: Ints,
+        groups: Groups,
         candidates: Candidates,
-        scores: Floats,
-        offset: int,
-    ) -> Links:
-        """The best candidates of each group, given to all its mentions."""
-        order = np.lexsort((candidates.entities, -candidates.priors, -scores, candidates.groups))
-        sizes = np.bincount(candidates.groups, minlength=len(candidates.documents))
-        firsts = np.cumsum(sizes) - sizes
-        kept = np.minimum(sizes[group_of], self._max_candidates)  # [mentions]
-        mentions = np.repeat(np.arange(len(group_of)), kept)
-        ranks = np.arange(len(mentions)) - np.repeat(np.cumsum(kept) - kept, kept)
-        chosen = order[firsts[group_of[mentions]] + ranks]
-        return Links(
-            mentions=mentions,
-            texts=matches.texts[mentions] + offset,
-            starts=matches.starts[mentions],
-            ends=matches.ends[mentions],
-            entities=candidates.entities[chosen],
-            priors=candidates.priors[chosen],
-            scores=scores[chosen],
-            ranks=ranks,
-            found=len(group_of),
-            ambiguous=int(np.count_nonzero(sizes[group_of] > 1)),
-        )
+    ) -> tuple[Floats, Floats]:
+        several = np.diff(candidates.starts) > 1
+        needed = np.zeros(int(documents.max(initial=-1)) + 1, np.bool_)
+        needed[groups.documents[several]] = True
+        terms = find_terms(tokens.arrays, traits, needed[documents], self._vectors)
+        agreement, scores, fits = settle(
+            groups.mentions, groups.documents, candidates.starts, candidates.entities,
+            candidates.logits, documents[tokens.texts], terms, self._vectors, self._context,
+        )  # fmt: skip
+        if not fits:
+            raise damaged_vectors()
+        return agreement, scores
 
 
-def _batches(texts: Sequence[str], owners: Ints) -> Iterator[tuple[int, int]]:
+def _posting_logits(base: KnowledgeBase, settings: LinkConfig) -> Halves:
+    """What speaks for each candidate of each alias in any text.
+
+    Raises:
+        InputError: The index contradicts itself: its files are damaged.
+    """
+    index = base.matcher.index
+    starts, entities = index.posting_starts, index.posting_entities
+    rises = int(starts[0]) == 0 and bool((starts[1:] >= starts[:-1]).all())
+    if not rises or (len(entities) and not 0 <= entities.min() <= entities.max() < len(base)):
+        raise damaged()
+    popularity = base.entities.column("popularity").combine_chunks().to_numpy(zero_copy_only=False)
+    by_kind = np.array([settings.kind_weights.get(kind, 0.0) for kind in KINDS])
+    of_entity = by_kind[base.kinds]
+    of_entity += settings.popularity_weight * np.log1p(np.maximum(popularity, 0))
+    # In 64 bits, rounded at the end: equal priors must give equal logits in every lane of numpy's.
+    priors = np.maximum(index.posting_priors.astype(np.float64), _MIN_PRIOR)
+    logits = settings.prior_weight * np.log(priors)
+    logits += of_entity[entities] + settings.name_weight * ((index.posting_flags & IS_NAME) != 0)
+    return np.asarray(logits, np.float32)
+
+
+@functools.lru_cache(maxsize=1)
+def _reason_names() -> list[str]:
+    """Names of each combination of reasons."""
+    combinations = range(1 << len(REASONS))
+    return [
+        ",".join(name for bit, name in enumerate(REASONS) if bits >> bit & 1)
+        for bits in combinations
+    ]
+
+
+@functools.lru_cache(maxsize=1)
+def _letter_cases() -> npt.NDArray[np.uint8]:
+    """`UPPER` or `LOWER` of each code point."""
+    cases = np.zeros(LIMIT, np.uint8)
+    for code in range(LIMIT):
+        letter = chr(code)
+        cases[code] = UPPER if letter.isupper() else LOWER if letter.islower() else 0
+    return fixed(cases)
+
+
+def _batches(texts: pa.Array, owners: Ints) -> Iterator[tuple[int, int]]:
     """Bounds of batches that no document straddles."""
-    begin, characters = 0, 0
-    for end in range(len(texts)):
-        full = end - begin >= _BATCH_TEXTS or characters >= _BATCH_CHARACTERS
-        if full and owners[end] != owners[end - 1]:
-            yield begin, end
-            begin, characters = end, 0
-        characters += len(texts[end])
-    yield begin, len(texts)
+    _, offsets = string_buffers(texts)
+    borders = np.flatnonzero(np.diff(owners, prepend=-1))
+    begin = 0
+    while begin < len(texts):
+        fill = int(np.searchsorted(offsets, offsets[begin] + _BATCH_BYTES))
+        full = min(begin + _BATCH_TEXTS, fill)
+        place = np.searchsorted(borders, max(full, begin + 1))
+        end = int(borders[place]) if place < len(borders) else len(texts)
+        yield begin, end
+        begin = end
 
 
-def _token_groups(matches: Matches, group_of: Ints) -> Ints:
-    """Group of the mention that holds each token, -1 outside mentions."""
-    lengths = matches.last - matches.first + 1
-    inside = np.repeat(matches.first - (np.cumsum(lengths) - lengths), lengths)
-    inside += np.arange(len(inside))
-    groups = np.full(len(matches.tokens.starts), -1, np.int64)
-    groups[inside] = np.repeat(group_of, lengths)
-    return groups
-
-
-def _joined(parts: Sequence[Links]) -> Links:
-    before = np.cumsum([0, *(part.found for part in parts)])
-    columns: dict[str, npt.NDArray[np.int64]] = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("texts", "starts", "ends", "entities", "priors", "scores", "ranks")
-    }
-    shifted = [part.mentions + shift for part, shift in zip(parts, before, strict=False)]
+def _joined(parts: Sequence[_Part]) -> Links:
+    before = 0
+    parts = parts or [
+        _Part(np.zeros((7, 0), np.int32), np.zeros((3, 0), np.float32), _NONE_DROPPED)
+    ]
+    for part in parts:
+        part.numbers[_MENTION] += before
+        before += int(np.count_nonzero(part.numbers[_RANK] == 0))
+    numbers = np.concatenate([part.numbers for part in parts], axis=1)
+    priors, agreements, scores = np.concatenate([part.floats for part in parts], axis=1)
+    mentions, texts, starts, ends, entities, ranks, reasons = numbers
     return Links(
-        mentions=np.concatenate(shifted),
-        **columns,  # type: ignore[arg-type]
-        found=int(before[-1]),
-        ambiguous=sum(part.ambiguous for part in parts),
-    )
+        mentions, texts, starts, ends, entities, priors, agreements, scores, ranks, reasons,
+        dropped=sum((part.dropped for part in parts), _NONE_DROPPED),
+    )  # fmt: skip

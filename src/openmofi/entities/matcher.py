@@ -19,7 +19,7 @@ from openmofi.entities.index import MatcherIndex, load_index
 from openmofi.entities.index_checks import damaged
 from openmofi.entities.inflection import ENDINGS, NOT_PLURAL
 from openmofi.entities.kernels_hash import Bools, Hashes, Ints, hash_stretches
-from openmofi.entities.kernels_match import look_up, search
+from openmofi.entities.kernels_match import NESTED, PLAIN, look_up, search
 from openmofi.entities.kernels_words import DAMAGED, Plurals, Strings
 from openmofi.entities.text import Tokens, tokenize
 from openmofi.entities.unicode_tables import Codes
@@ -100,15 +100,19 @@ class AliasMatcher:
 
     def find(self, tokens: Tokens, *, nested: bool = False) -> Matches:
         """The mentions of a batch that is cut already."""
-        found, count = search(
-            tokens.arrays, self._searched, self._plurals, self.index.max_tokens, nested
-        )
-        if count == DAMAGED:
-            raise damaged()
-        rows = found[:count]
+        rows = self.rows(tokens, NESTED if nested else PLAIN)
         if nested:  # by first token, the longer first
             rows = rows[np.lexsort((-rows[:, 2], rows[:, 1]))]
         return Matches(tokens, rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3] != 0)
+
+    def rows(self, tokens: Tokens, wanted: int) -> Ints:
+        """What `openmofi.entities.kernels_match.search` finds, ``[mentions, 5]``."""
+        found, count = search(
+            tokens.arrays, self._searched, self._plurals, self.index.max_tokens, wanted
+        )
+        if count == DAMAGED:
+            raise damaged()
+        return found[:count]
 
     def match_column(
         self, column: pa.Array | pa.ChunkedArray, *, threads: int = 1, nested: bool = False

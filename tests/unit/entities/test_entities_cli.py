@@ -1,14 +1,11 @@
 import bz2
 import gzip
-import json
 import re
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from openmofi.cli import main
-from openmofi.shards import write_tar
 from support.entities import GEORGIA, samples_uri, write_csv, write_wordnet
 
 
@@ -18,19 +15,6 @@ def folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     assert main(["kb", "build", "--csv", table, "--out", str(tmp_path / "kb")]) == 0
     capsys.readouterr()
     return str(tmp_path / "kb")
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> Path:
-    (tmp_path / "pairs").mkdir()
-    members = [
-        ("0", {"txt": b"Flag of Georgia, Tbilisi", "json": b"{}"}),
-        ("1", {"txt": b"Flag of Georgia", "json": json.dumps({"title": "Tbilisi"}).encode()}),
-        ("2", {"txt": b"nothing", "json": b"{damaged"}),
-        ("3", {"jpg": b"no caption"}),
-    ]
-    write_tar(tmp_path / "pairs" / "00000.tar", members)
-    return tmp_path / "pairs"
 
 
 def test_show_prints_candidates_with_priors(
@@ -57,25 +41,6 @@ def test_build_prints_a_manifest_uri_that_run_takes(
     command = ["entities", "run", "--samples", samples, "--kb", base, "--config", str(settings)]
     assert main(command) == 0
     assert "/manifests/mentions/" in capsys.readouterr().out
-
-
-def test_link_writes_the_columns_that_were_asked_for(
-    tmp_path: Path, folder: str, pairs: Path
-) -> None:
-    out = tmp_path / "links.parquet"
-    command = ["entities", "link", "--kb", folder, "--pairs", str(pairs), "--out", str(out)]
-    assert main(command) == 0
-    table = pq.read_table(out)
-    columns = ["shard", "key", "start", "end", "surface", "entity_id", "rank", "score"]
-    assert table.column_names == columns
-    best = [link for link in table.to_pylist() if link["rank"] == 0]
-    # The title settles sample 1's homonym and is no mention of the caption.
-    assert [(link["key"], link["surface"], link["entity_id"]) for link in best] == [
-        ("0", "Georgia", "Q230"),
-        ("0", "Tbilisi", "Q994"),
-        ("1", "Georgia", "Q230"),
-    ]
-    assert {link["shard"] for link in best} == {"00000"}
 
 
 @pytest.mark.parametrize(
@@ -113,6 +78,8 @@ def test_stop_phrases_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["kb", "build", "--csv", table, "--wordnet", wordnet, "--out", out]) == 0
     assert main(["kb", "show", "can", "--kb", out]) == 0
     assert "stop phrase" in capsys.readouterr().out
+    assert main(["kb", "show", "animal", "--kb", out]) == 0
+    assert capsys.readouterr().out == "1.000  n00000010  animal (animal): a being that moves\n"
 
 
 # Bad input, as a user types it.
