@@ -41,6 +41,7 @@ class Candidate:
     entity_id: str
     score: float  # of the image, cosine
     context: float = 1.0
+    settled: bool = True  # on by text and image
 
 
 @dataclass(frozen=True)
@@ -185,12 +186,15 @@ def _mentions(pairs: Sequence[Pair]) -> pa.Table:
         {
             "row": row,
             "field": "alt_text",
+            "mention": place,
             "start": 10 * place,
             "end": 10 * place + 5,
             "surface": "word",
             "entity_id": candidate.entity_id,
             "prior": 0.5,
             "context_score": candidate.context,
+            "agreement": 0.0,
+            "reasons": "",
             "rank": rank,
         }
         for row, pair in enumerate(pairs)
@@ -203,10 +207,19 @@ def _mentions(pairs: Sequence[Pair]) -> pa.Table:
 def _scores(pairs: Sequence[Pair]) -> pa.Table:
     rows = []
     for row, pair in enumerate(pairs):
-        found = {c.entity_id: c.score for candidates in pair.mentions for c in candidates}
+        candidates = [c for candidates in pair.mentions for c in candidates]
+        settled = {c.entity_id for c in candidates if c.settled}
+        found = {c.entity_id: c.score for c in candidates}
         ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
         rows += [
-            {"row": row, "entity_id": entity, "clip_score": score, "rank": rank}
+            {
+                "row": row,
+                "entity_id": entity,
+                "clip_score": score,
+                "rank": rank,
+                "posterior": float(entity in settled),
+                "settled": entity in settled,
+            }
             for rank, (entity, score) in enumerate(ordered)
         ]
     return records.from_rows(rows, records.ENTITY_SCORES)

@@ -32,6 +32,8 @@ def value(kind: pa.DataType, seed: int) -> Any:
         return [value(kind.value_type, seed + i) for i in range(seed % 3)]
     if pa.types.is_floating(kind):
         return seed / 4
+    if pa.types.is_boolean(kind):
+        return bool(seed % 2)
     return f"schön {seed}" if pa.types.is_string(kind) else seed
 
 

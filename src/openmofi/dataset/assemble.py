@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from openmofi.entities.knowledge_base import KnowledgeBase
 
 KIND = "dataset"
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 KEPT = pa.schema(
     [

@@ -40,7 +40,7 @@ class AssembleConfig(Section):
     require_entities: bool = True  # false: pairs without an entity stay, with no label
     # The scale of cosines is each encoder's own: read the cut off the card's histogram.
     min_score: float = Field(0.25, ge=-1, le=1)
-    min_context_score: float | None = Field(None, ge=0, le=1)
+    min_context_score: float | None = Field(None, ge=0, le=1)  # by the text alone; null: any
     text: TextRule = TextRule()
     duplicates: DuplicateRule = DuplicateRule()
     evaluation_sets: tuple[str, ...] = ()  # folders of class folders

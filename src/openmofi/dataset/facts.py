@@ -40,20 +40,16 @@ SELECT {base} + row, {shard}, row, uid, image_id, phash, text, large_text,
 FROM shard_samples ORDER BY row
 """
 
-# Of several candidates of one mention the image chooses; it may still be too weak to be kept.
+# What the text and the image have settled on may still be too weak to be kept. An entity of several
+# mentions is as likely by the text as in the best of them.
 _INSERT_LABELS = """
 INSERT INTO labels
-WITH candidates AS (
-    SELECT m.row, m.entity_id, s.clip_score, row_number() OVER (
-        PARTITION BY m.row, m.field, m.start, m."end"
-        ORDER BY s.clip_score DESC, m.rank, m.entity_id
-    ) AS place
-    FROM shard_mentions m JOIN shard_scores s ON m.row = s.row AND m.entity_id = s.entity_id
-    WHERE m.context_score >= {min_context}
+SELECT {base} + row, entity_id, clip_score FROM shard_scores s
+WHERE settled AND clip_score >= {min_score}::FLOAT AND EXISTS (
+    FROM shard_mentions m WHERE m.row = s.row AND m.entity_id = s.entity_id
+    AND m.context_score >= {min_context}::FLOAT
 )
-SELECT {base} + row, entity_id, max(clip_score) FROM candidates
-WHERE place = 1 AND clip_score >= {min_score}::FLOAT
-GROUP BY row, entity_id ORDER BY row, entity_id
+ORDER BY row, entity_id
 """
 
 

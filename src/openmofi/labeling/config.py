@@ -34,12 +34,15 @@ class LabelConfig(Section):
     Args:
         template: An entity's text, of ``{name}`` and ``{description}``.
         name_template: The text of an entity without a description, of ``{name}``.
+        image_weight: What a cosine of 1 counts, in log-odds, when homonyms settle; ``None`` takes
+            the model's logit scale, 0 asks the text alone.
         batch_size: Texts per forward pass.
         device: See `EmbedConfig`.
     """
 
     template: str = "{name}, {description}"
     name_template: str = "{name}"
+    image_weight: float | None = Field(None, ge=0, allow_inf_nan=False)
     batch_size: int = Field(64, gt=0)
     device: str = "auto"
 
@@ -55,7 +58,11 @@ class LabelConfig(Section):
 
     def semantic(self) -> dict[str, Any]:
         """Options that can change the result."""
-        return {"template": self.template, "name_template": self.name_template}
+        return {
+            "template": self.template,
+            "name_template": self.name_template,
+            "image_weight": self.image_weight,
+        }
 
     def text_of(self, name: str, description: str) -> str:
         """The text that stands for an entity."""

@@ -1,15 +1,16 @@
 """Embeddings to scores: how well each candidate entity fits the image. Reads no pixels.
 
 The entity's "name, description" is compared with the image by cosine, as in MOFI
-(arXiv 2306.07952, section 2). Every candidate of every mention keeps its score, so homonyms settle
-against each other by rank; what is kept is assembly's to decide.
+(arXiv 2306.07952, section 2). The homonyms of a mention settle against each other by text and image
+together (`openmofi.labeling.settle`). Every candidate of every mention keeps its scores; what is
+kept is assembly's to decide.
 """
 
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from openmofi.entities.knowledge_base import load_knowledge_base
 from openmofi.errors import InputError, ShardError
 from openmofi.labeling.config import LabelConfig
 from openmofi.labeling.embed import read_embeddings
+from openmofi.labeling.settle import settle
 from openmofi.labeling.texts import (
     TextModel,
     embed_texts,
@@ -28,13 +30,14 @@ from openmofi.labeling.texts import (
     write_entity_texts,
 )
 from openmofi.models.device import check_device
+from openmofi.models.logit_scale import read_logit_scale
 from openmofi.records import ENTITY_SCORES, Status, checked
 from openmofi.stage import ShardInput, StageOutput, plan, run_stage
 from openmofi.storage import Store
 from openmofi.versions import TableVersion, read_manifest, read_table_version
 from openmofi.work import Work, align
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 _CHUNK = 65_536  # candidates gathered at once
 
@@ -59,10 +62,12 @@ def label_images(
         workers: Processes.
 
     Returns:
-        URI of ``entity_scores``; its counts are ok, no_candidates and skipped (no embedding).
+        URI of ``entity_scores``; its counts are ok, no_candidates and skipped (no embedding), its
+        totals candidates, mentions, and mentions in which the image overruled the text.
 
     Raises:
-        InputError: A table was made with another model or knowledge base.
+        InputError: A table was made with another model or knowledge base, or ``image_weight`` is
+            not given and the model has no logit scale.
     """
     options = parse_config(LabelConfig, config, where="label")
     check_device(options.device)
@@ -78,6 +83,9 @@ def label_images(
         stage = ScoreStage(options.semantic(), digests, Path(folder))
         todo = [one for one, _ in plan(stage, store, work).todo]
         if todo:
+            stage.image_weight = options.image_weight
+            if stage.image_weight is None:
+                stage.image_weight = read_logit_scale(model)
             ids = _candidates(store, todo)
             texts = _entity_texts(knowledge_base, options, ids)
             write_entity_texts(stage.folder, ids, embed_texts(store, encoder, texts))
@@ -125,17 +133,19 @@ class ScoreStage:
         config: What can change the result, as plain values.
         made_with: Digests of the model and the knowledge base.
         folder: The entities' vectors, for `read_entity_texts`.
+        image_weight: Of a cosine, see `openmofi.labeling.settle.settle`; needed to process.
     """
 
     config: Mapping[str, Any]
     made_with: Mapping[str, str]
     folder: Path
+    image_weight: float | None = None
 
     name: str = field(default="entity_scores", init=False)
     version: int = field(default=STAGE_VERSION, init=False)
 
     def semantic_config(self) -> Mapping[str, Any]:
-        """The templates."""
+        """The templates, and the weight; without one the model is what says it."""
         return self.config
 
     def digests(self) -> Mapping[str, str]:
@@ -149,17 +159,18 @@ class ScoreStage:
     def process(self, shard: ShardInput) -> StageOutput:
         """Score the shard's candidates."""
         vectors, position = read_embeddings(shard.table("image_embeddings"))
-        pairs = candidate_pairs(shard.table("mentions"))
-        rows = pairs.column("row").to_numpy().astype(np.int64)
+        mentions = shard.table("mentions")
+        rows = mentions.column("row").to_numpy().astype(np.int64)
         if len(rows) and rows.max() >= len(position):
             raise ShardError(f"mentions name row {rows.max()} of {len(position)} samples")
         usable = position[rows] >= 0
-        pairs, rows = pairs.filter(pa.array(usable)), rows[usable]
-        entities = self.entities.rows(pairs.column("entity_id").combine_chunks())
+        mentions, rows = mentions.filter(pa.array(usable)), rows[usable]
+        entities = self.entities.rows(mentions.column("entity_id").combine_chunks())
         if len(entities) and entities.min() < 0:
             raise ShardError("mentions name an entity whose text was not embedded")
-        scores = pair_cosines(vectors, position[rows], self.entities.vectors, entities)
-        table = rank_scores(pairs, scores)
+        pairs = distinct_pairs(rows, entities)
+        cosines = pair_cosines(vectors, position[pairs.rows], self.entities.vectors, pairs.entities)
+        table, totals = self._table(mentions, pairs, cosines)
         scored, seen = len(np.unique(rows)), len(position)
         counts = {
             str(Status.OK): scored,
@@ -167,17 +178,52 @@ class ScoreStage:
             str(Status.SKIPPED): seen - len(vectors),
         }
         return StageOutput(
-            table,
-            {cause: count for cause, count in counts.items() if count},
-            totals={"candidates": table.num_rows},
+            table, {cause: count for cause, count in counts.items() if count}, totals=totals
         )
 
+    def _table(
+        self, mentions: pa.Table, pairs: "Pairs", cosines: npt.NDArray[np.float32]
+    ) -> tuple[pa.Table, dict[str, int]]:
+        """The table of all pairs, with what their mentions make of them, and its totals."""
+        if self.image_weight is None:
+            raise ValueError("the stage was given no image_weight")
+        numbers = mentions.column("mention").to_numpy().astype(np.int64)
+        numbers += pairs.rows[pairs.places] * (numbers.max(initial=0) + 1)
+        ranks = mentions.column("rank").to_numpy()
+        settled = settle(
+            numbers,
+            mentions.column("context_score").to_numpy(),
+            cosines[pairs.places],
+            ranks,
+            pairs.entities[pairs.places],
+            self.image_weight,
+        )
+        posteriors = np.zeros(len(cosines), np.float32)
+        np.maximum.at(posteriors, pairs.places, settled.posterior)
+        best = np.zeros(len(cosines), np.bool_)
+        best[pairs.places[settled.best]] = True
+        ids = self.entities.ids.take(pa.array(pairs.entities))
+        totals = {
+            "candidates": len(cosines),
+            "mentions": int(settled.best.sum()),
+            "overruled": int((settled.best & (ranks > 0)).sum()),
+        }
+        return rank_scores(pairs.rows, ids, cosines, posteriors, best), totals
 
-def candidate_pairs(mentions: pa.Table) -> pa.Table:
-    """Distinct (row, entity_id) of a mentions table, sorted: one pair however often mentioned."""
-    pairs = mentions.select(["row", "entity_id"])
-    pairs = pairs.group_by(["row", "entity_id"], use_threads=False).aggregate([])
-    return pairs.sort_by([("row", "ascending"), ("entity_id", "ascending")])
+
+class Pairs(NamedTuple):
+    """Distinct pairs of sample and entity, sorted by both: one however often it is mentioned."""
+
+    rows: npt.NDArray[np.int64]
+    entities: npt.NDArray[np.int64]  # rows of the sorted ids
+    places: npt.NDArray[np.int64]  # of each candidate, its pair
+
+
+def distinct_pairs(rows: npt.NDArray[np.int64], entities: npt.NDArray[np.int64]) -> Pairs:
+    """The pairs of candidates that are given by row and entity."""
+    base = int(entities.max(initial=0)) + 1
+    found, places = np.unique(rows * base + entities, return_inverse=True)
+    return Pairs(found // base, found % base, places)
 
 
 def pair_cosines(
@@ -206,24 +252,24 @@ def pair_cosines(
     return scores.clip(-1, 1)
 
 
-def rank_scores(pairs: pa.Table, scores: npt.NDArray[np.float32]) -> pa.Table:
-    """The ``entity_scores`` table: best first in each row, ties by entity id.
-
-    Args:
-        pairs: ``row`` and ``entity_id``, sorted by both.
-        scores: ``[pairs]``.
-    """
-    rows = pairs.column("row").to_numpy()
-    order = np.lexsort((np.arange(len(rows)), -scores, rows))
+def rank_scores(
+    rows: npt.NDArray[np.int64],
+    ids: pa.Array,
+    cosines: npt.NDArray[np.float32],
+    posteriors: npt.NDArray[np.float32],
+    settled: npt.NDArray[np.bool_],
+) -> pa.Table:
+    """The ``entity_scores`` table, best first in each row; the pairs are sorted by row and id."""
+    order = np.lexsort((np.arange(len(rows)), -cosines, rows))
     rows = rows[order]
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     first = np.repeat(starts, np.diff(starts, append=len(rows)))
-    table = pa.table(
-        {
-            "row": pa.array(rows, pa.int32()),
-            "entity_id": pairs.column("entity_id").take(pa.array(order)),
-            "clip_score": pa.array(scores[order], pa.float32()),
-            "rank": pa.array(np.arange(len(rows)) - first, pa.int32()),
-        }
-    )
-    return checked(table, ENTITY_SCORES)
+    columns = {
+        "row": rows,
+        "entity_id": ids.take(pa.array(order)),
+        "clip_score": cosines[order],
+        "rank": np.arange(len(rows)) - first,
+        "posterior": posteriors[order],
+        "settled": settled[order],
+    }
+    return checked(pa.table(columns), ENTITY_SCORES)

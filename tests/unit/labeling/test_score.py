@@ -13,13 +13,14 @@ from openmofi.labeling.embed import embed_images
 from openmofi.labeling.score import (
     STAGE_VERSION,
     ScoreStage,
-    candidate_pairs,
+    distinct_pairs,
     label_images,
     pair_cosines,
     rank_scores,
 )
 from openmofi.labeling.texts import write_entity_texts
 from openmofi.models.encoder import load_encoder
+from openmofi.models.folder import load_model
 from openmofi.models.importing import import_model
 from openmofi.stage import run_stage
 from openmofi.versions import read_manifest, read_table_version
@@ -53,6 +54,7 @@ class Laid:
     """A root with everything that `label_images` reads."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         csv = write_csv(folder / "kb.csv", ENTITIES)
         self.root = str(folder / "root")
         self.kb = build_knowledge_base(self.root, csv=csv)
@@ -90,7 +92,8 @@ def test_every_candidate_has_the_cosine_of_its_text_and_the_image(laid):
         (3, "E3"): images[1] @ texts["E3"],
     }
     assert found == pytest.approx(expected, abs=2e-3)
-    assert version.totals == {"candidates": 3}
+    # The two mentions of the crane have their candidates in opposite orders.
+    assert version.totals == {"candidates": 3, "mentions": 3, "overruled": 1}
 
 
 def test_counts_add_up_to_all_samples(laid):
@@ -169,6 +172,16 @@ def test_without_any_mention_the_table_is_empty_and_counted(laid):
     assert (table.num_rows, version.counts) == (0, {"no_candidates": 1})
 
 
+def test_the_models_own_weight_is_taken_unless_one_is_given(laid):
+    _, own = read_tables(laid.label(), "entity_scores")
+    scale = load_model(Path(laid.folder, "model")).logit_scale.exp().item()
+    _, given = read_tables(laid.label(config={"image_weight": scale}), "entity_scores")
+    np.testing.assert_allclose(own["posterior"], given["posterior"], rtol=1e-6)
+    _, none = read_tables(laid.label(config={"image_weight": 0}), "entity_scores")
+    assert none["posterior"].to_pylist() == [0.5, 0.5, 1]
+    assert own["posterior"].to_pylist() != none["posterior"].to_pylist()
+
+
 def test_the_command_prints_the_uri(laid, capsys):
     inputs = ["--embeddings", laid.embeddings, "--mentions", laid.mentions, "--kb", laid.kb]
     assert main(["labeling", "label", *inputs, "--model", laid.model]) == 0
@@ -193,23 +206,29 @@ def test_cosines_equal_a_loop(monkeypatch):
 
 
 def test_candidates_are_distinct_and_sorted():
-    mentions = pa.table({"row": [2, 0, 2, 0, 2], "entity_id": ["b", "a", "a", "a", "b"]})
-    assert candidate_pairs(mentions).to_pylist() == [
-        {"row": 0, "entity_id": "a"},
-        {"row": 2, "entity_id": "a"},
-        {"row": 2, "entity_id": "b"},
-    ]
+    rows, entities = np.array([2, 0, 2, 0, 2]), np.array([1, 0, 1, 0, 0])
+    pairs = distinct_pairs(rows, entities)
+    assert list(zip(pairs.rows, pairs.entities, strict=True)) == [(0, 0), (2, 0), (2, 1)]
+    assert pairs.places.tolist() == [2, 0, 2, 0, 1]
+
+
+def test_no_candidate_is_no_pair():
+    nothing = np.zeros(0, np.int64)
+    assert [len(column) for column in distinct_pairs(nothing, nothing)] == [0, 0, 0]
 
 
 def test_the_best_entity_of_each_image_comes_first_and_ties_go_by_id():
-    pairs = pa.table({"row": [0, 0, 0, 4, 4], "entity_id": ["a", "b", "c", "a", "b"]})
-    ranked = rank_scores(pairs, np.array([0.1, 0.3, 0.2, 0.5, 0.5], np.float32)).to_pylist()
-    assert [(r["row"], r["entity_id"], r["rank"]) for r in ranked] == [
-        (0, "b", 0),
-        (0, "c", 1),
-        (0, "a", 2),
-        (4, "a", 0),
-        (4, "b", 1),
+    cosines = np.array([0.125, 0.5, 0.25, 0.5, 0.5], np.float32)
+    posteriors = np.array([0, 1, 2, 3, 4], np.float32) / 4
+    settled = np.array([True, False, False, True, False])
+    ids = pa.array(["a", "b", "c", "a", "b"])
+    ranked = rank_scores(np.array([0, 0, 0, 4, 4]), ids, cosines, posteriors, settled)
+    assert [tuple(row.values()) for row in ranked.to_pylist()] == [
+        (0, "b", 0.5, 0, 0.25, False),
+        (0, "c", 0.25, 1, 0.5, False),
+        (0, "a", 0.125, 2, 0, True),
+        (4, "a", 0.5, 0, 0.75, True),
+        (4, "b", 0.5, 1, 1, False),
     ]
 
 
@@ -225,11 +244,12 @@ def test_output_on_a_fixed_shard_is_pinned_to_the_stage_version(tmp_path):
     write_entity_texts(tmp_path, ["E1", "E2", "E3"], np.array(signs, np.float16) / 2)
     work = align({"image_embeddings": images, "mentions": linked})
     version, table = read_tables(
-        run_stage(ScoreStage({}, {}, tmp_path), store, work), "entity_scores"
+        run_stage(ScoreStage({}, {}, tmp_path, image_weight=2.0), store, work), "entity_scores"
     )
     assert table.column("clip_score").to_pylist() == [1.0, 0.5, 0.0, 0.0]
     assert table.column("entity_id").to_pylist() == ["E2", "E1", "E3", "E3"]
+    assert table.column("settled").to_pylist() == [True, False, False, True]
     assert (STAGE_VERSION, version.shards[0].content_digest) == (
-        1,
-        "def9c7043b381c379f2b38b393e85bb0",
+        2,
+        "9266fa184197cc7336274f4b30cea68e",
     ), "output has changed: raise STAGE_VERSION in labeling/score.py and pin the new digest"
