@@ -16,11 +16,12 @@ USER 10001
 WORKDIR /home/openmofi
 ENV PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR=/home/openmofi/.cache/numba
 
-# Compile the matcher once, here, for this machine's kind of processor; on another kind each pod
-# compiles for twenty seconds. "fox" is no alias, so that the whole search runs.
+# Compile matcher and linking once, here, for this machine's kind of processor; on another kind each
+# pod compiles for a minute. "fox" is no alias, so that the whole search runs.
 RUN printf 'entity_id,name,aliases,description\nQ1,a fox,,\n' > /tmp/one.csv \
     && openmofi kb build --csv /tmp/one.csv --out /tmp/one \
     && openmofi kb show fox --kb /tmp/one \
+    && openmofi entities explain --kb /tmp/one 'A fox.' \
     && rm -r /tmp/one /tmp/one.csv
 
 # Last, since they change with every commit.
