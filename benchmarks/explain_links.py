@@ -66,7 +66,7 @@ EXAMPLES = (
     ),
     Example(
         "A plate of meat in a brown sauce", "plate", "n07579787", "00003/000030084",
-        "Meant is the food on it, `n07579787`: the last of the five senses that are kept, of fifteen",
+        "Meant is the food on it, `n07579787`; the word has fifteen senses, and five are kept",
     ),
     Example(
         "A pirate in a turquoise bay", "pirate", "n03947888", "00002/000020028",

@@ -27,7 +27,7 @@ from support.linking_twin_words import (
     words_of,
 )
 
-CLEAR, SETTLED, LIKELY, SPOKEN, NOTHING = 0.99, 0.95, 0.1, 8, 1e-9
+CLEAR, SETTLED, MOVED, LIKELY, SPOKEN, NOTHING = 0.99, 0.9, 0.1, 0.2, 8, 1e-9
 
 
 @dataclass
@@ -210,8 +210,12 @@ class LinkingTwin:
                             rest.update(words)
                     for one in group.candidates:
                         one.agreement = _cosine(self._vectors[one.entity], rest)
+            before = [one.score for group in left for one in group.candidates]
             for group in left:
                 _normalise(group, weight)
+            after = [one.score for group in left for one in group.candidates]
+            if all(abs(old - new) < MOVED for old, new in zip(before, after, strict=True)):
+                break
 
     def _words(self, texts: list[list[Word]], without: set[tuple[int, int]]) -> Counter[int]:
         found: Counter[int] = Counter()

@@ -19,11 +19,11 @@ _NO_THINGS = ("Q4167410", "Q4167836", "Q11266439", "Q13406463", "Q13442814")
 # Log-odds that a candidate of such a kind is meant, in a text that stands by a picture.
 KIND_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
     {
-        "act": -1.6, "animal": 2.1, "artifact": 1.3, "attribute": -0.7, "body": 0.2,
-        "cognition": -1.1, "communication": 0.2, "event": -0.6, "feeling": -0.2, "food": 1.6,
-        "group": -0.7, "location": 0.4, "object": 1.0, "person": -1.0, "phenomenon": -0.4,
+        "act": -1.7, "animal": 2.1, "artifact": 1.4, "attribute": -0.7, "body": 0.1,
+        "cognition": -1.1, "communication": 0.2, "event": -0.6, "feeling": -0.2, "food": 1.5,
+        "group": -0.8, "location": 0.3, "object": 1.0, "person": -1.1, "phenomenon": -0.4,
         "plant": -0.1, "possession": -0.2, "process": 0.9, "quantity": 0.6, "relation": -0.1,
-        "shape": 0.4, "state": -0.7, "substance": -0.4, "time": -1.1,
+        "shape": 0.5, "state": -0.6, "substance": -0.7, "time": -1.1,
     }
 )  # fmt: skip
 NOT_SHOWN: tuple[Kind, ...] = (
@@ -75,9 +75,9 @@ class LinkConfig(Section):
     max_candidates: int = Field(5, ge=1, le=64)  # kept a mention, best first
     prior_weight: float = Field(0.6, ge=0)  # a
     # Of the logarithm of an entity's popularity: sitelinks, or how many things are told of it.
-    popularity_weight: float = Field(0.7, ge=0)
-    context_weight: float = Field(12.0, ge=0)  # b; agreement is a cosine, seldom above 0.5
-    mention_weight: float = Field(0.8, ge=0)  # of another mention's expected vector
+    popularity_weight: float = Field(0.8, ge=0)
+    context_weight: float = Field(11.0, ge=0)  # b; agreement is a cosine, seldom above 0.5
+    mention_weight: float = Field(0.7, ge=0)  # of another mention's expected vector
     rounds: int = Field(2, ge=1, le=10)  # of re-scoring against the other mentions
     name_weight: float = 1.8  # the surface is the entity's name, not a by-name of it
     case_weight: float = Field(1.4, ge=0)  # written with a capital or not, as the entity's name is

@@ -24,8 +24,9 @@ _STEPS = 1e6  # of a cosine; what taking away leaves of a sum must not decide be
 _NOTHING = 1e-9  # squared length below which a text has nothing else to say
 _SPOKEN = 8  # the greatest terms of an entity speak for other mentions
 # A mention as sure as this is not looked at again: from the start, and after a round.
-_CLEAR, _SETTLED = 0.99, 0.95
-_LIKELY = 0.1  # less likely candidates do not speak for other mentions
+_CLEAR, _SETTLED = 0.99, 0.9
+_MOVED = 0.1  # no posterior moved further in a round: another would change little
+_LIKELY = 0.2  # less likely candidates do not speak for other mentions
 _SMALL_S, _SMALL_U, _SMALL_I = 0x73, 0x75, 0x69
 
 
@@ -109,7 +110,7 @@ def settle(
         vectors: Of the knowledge base.
         context: What counts how much.
     """
-    agreement, scores = np.zeros(len(entities)), np.empty(len(entities))
+    agreement, scores = np.zeros(len(entities)), np.zeros(len(entities))
     of_group, places = _mentions_of_groups(mentions, len(owners))
     idf, rows, columns, values = vectors.idf, vectors.starts, vectors.columns, vectors.values
     sums, touched = np.zeros(len(idf), np.float32), np.empty(1024, np.int64)
@@ -208,12 +209,16 @@ def _settle_document(
                                 dot = _dot(sums, columns, values, c, d)
                                 cosine = max(dot, 0.0) / np.sqrt(rest)
                                 agreement[i] = np.floor(cosine * _STEPS + 0.5) / _STEPS
+        moved = 0.0
         for group in range(begin, end):
             a, b = starts[group], starts[group + 1]
             if not _is_settled(a, b, scores, sure):
-                _normalise(logits, agreement, context.weight, a, b, scores)
+                by = _normalise(logits, agreement, context.weight, a, b, scores)
+                moved = max(moved, by)
         for i in range(count):
             sums[touched[i]] = 0.0
+        if moved < _MOVED:
+            break
 
 
 @inlined
@@ -259,21 +264,21 @@ def _add(sums: Halves, term: Int, part: Int) -> Int:
 @compiled
 def _normalise(
     logits: Floats, agreement: Floats, weight: float, a: Int, b: Int, scores: Floats
-) -> None:
-    """Posteriors of one group."""
+) -> Int:
+    """Posteriors of one group; by how much the one that moved most did."""
     if b == a + 1:
         scores[a] = 1.0
-        return
-    peak = -np.inf
+        return 0.0
+    peak, total, moved = -np.inf, 0.0, 0.0
     for i in range(a, b):
-        scores[i] = logits[i] + weight * agreement[i]
-        peak = max(peak, scores[i])
-    total = 0.0
+        peak = max(peak, logits[i] + weight * agreement[i])
     for i in range(a, b):
-        scores[i] = np.exp(scores[i] - peak)
-        total += scores[i]
+        total += np.exp(logits[i] + weight * agreement[i] - peak)
     for i in range(a, b):
-        scores[i] /= total
+        score = np.exp(logits[i] + weight * agreement[i] - peak) / total
+        moved = max(moved, abs(score - scores[i]))
+        scores[i] = score
+    return moved
 
 
 @compiled

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from openmofi.entities.compiled import compiled
 from openmofi.entities.kernels_hash import Int, Ints
 
-LONGEST = 32  # terms of a vector
+LONGEST = 16  # terms of a vector
 
 
 @compiled
