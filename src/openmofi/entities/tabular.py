@@ -7,7 +7,6 @@ ignored.
 """
 
 import csv
-import json
 import math
 import textwrap
 from collections import Counter
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from openmofi.entities.lines import bounded_lines
+from openmofi.entities.lines import bounded_lines, json_objects
 from openmofi.entities.sources import Source, SourceRow, checked_kind, parts_of
 from openmofi.entities.text import SURROGATE
 from openmofi.errors import InputError
@@ -78,20 +77,11 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(bounded_lines(file, path), start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number} is not JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number} is not a JSON object")
-            missing = [name for name in _REQUIRED if name not in row]
-            if missing:
-                raise InputError(f"{path}, line {number} lacks the field '{missing[0]}'")
-            yield number, row
+    for number, row in json_objects(path):
+        missing = [name for name in _REQUIRED if name not in row]
+        if missing:
+            raise InputError(f"{path}, line {number} lacks the field '{missing[0]}'")
+        yield number, row
 
 
 def _entity(row: Mapping[str, Any], line: int, where: str) -> SourceRow:

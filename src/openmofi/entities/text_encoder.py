@@ -3,9 +3,7 @@
 Read with transformers alone: what sentence-transformers adds to it is a pooling and a few layers.
 """
 
-import contextlib
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import numpy.typing as npt
 from openmofi.entities.text_encoder_files import Dense, Layout, read_layout
 from openmofi.errors import InputError
 from openmofi.models.device import resolve_device
+from openmofi.models.transformers_files import quiet_transformers
 from openmofi.progress import bar
 
 if TYPE_CHECKING:
@@ -178,30 +177,13 @@ def _load(kind: str, layout: Layout, **options: Any) -> Any:
     """``from_pretrained`` of one of transformers' Auto classes; code in the folder is never run."""
     import transformers
 
-    with _quiet():
+    with quiet_transformers():
         try:
             return getattr(transformers, kind).from_pretrained(
                 str(layout.transformer), trust_remote_code=False, local_files_only=True, **options
             )
         except Exception as error:  # of json, pickle, safetensors, tokenizers: no common kind
             raise _does_not_load(layout.folder, error) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No report of weights that are not needed, no bar for each tensor."""
-    import transformers
-
-    own: Any = transformers.utils.logging
-    was_shown = own.is_progress_bar_enabled()
-    own.disable_progress_bar()
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-        if was_shown:
-            own.enable_progress_bar()
 
 
 def _check_weights(

@@ -14,20 +14,9 @@ from openmofi.entities.sources import local_path
 from openmofi.errors import InputError
 from openmofi.keys import hash_file, hash_json
 from openmofi.models.folder import HUB, TEXT_FILES, read_json_object
+from openmofi.models.transformers_files import CONFIG, TOKENIZERS, WEIGHTS
 
-_CONFIG = "config.json"
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # or an index of several such files
 _TOKENIZER_FILES = (*TEXT_FILES, "spm.model")
-# Any of these is enough for transformers to make a tokenizer.
-_TOKENIZERS = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "spm.model",
-)
 # Flags of older configs, in the order in which their vectors are put side by side.
 _FLAGS = {
     "pooling_mode_cls_token": "cls",
@@ -92,7 +81,7 @@ def read_layout(where: str) -> Layout:
     steps: list[Dense | None] = [] if modules else [None]
     if modules:
         files.append(folder / "modules.json")
-        files.append(_need(folder, folder / modules[1][1] / _CONFIG))
+        files.append(_need(folder, folder / modules[1][1] / CONFIG))
         poolings = _read_pooling(files[-1])
     for kind, path in modules[2:]:
         steps.append(_read_dense(folder, folder / path, files) if kind == "Dense" else None)
@@ -161,9 +150,9 @@ def _read_modules(folder: Path) -> list[tuple[str, str]]:
 
 def _read_transformer(folder: Path, inner: Path) -> tuple[int | None, bool, list[Path]]:
     """Longest text in tokens, whether letters are made small, and the files."""
-    read_json_object(_need(folder, inner / _CONFIG))
-    if not any((inner / name).is_file() for name in _TOKENIZERS):
-        _need(folder, inner / _TOKENIZERS[0])
+    read_json_object(_need(folder, inner / CONFIG))
+    if not any((inner / name).is_file() for name in TOKENIZERS):
+        _need(folder, inner / TOKENIZERS[0])
     files = [inner / name for name in _TOKENIZER_FILES if (inner / name).is_file()]
     files += _weights(folder, inner)
     told = sorted(inner.glob("sentence_*_config.json"))[:1]  # sentence_bert_config.json, usually
@@ -176,7 +165,7 @@ def _read_transformer(folder: Path, inner: Path) -> tuple[int | None, bool, list
 
 def _weights(folder: Path, inner: Path) -> list[Path]:
     """What transformers would load, in its order of preference."""
-    for name in _WEIGHTS:
+    for name in WEIGHTS:
         index = inner / f"{name}.index.json"
         if (inner / name).is_file():
             return [inner / name]
@@ -185,7 +174,7 @@ def _weights(folder: Path, inner: Path) -> list[Path]:
             if not isinstance(shards, dict):
                 raise InputError(f"{index} is damaged: it lacks weight_map")
             return [index, *(_need(folder, inner / str(x)) for x in sorted({*shards.values()}))]
-    return [_need(folder, inner / _WEIGHTS[0])]
+    return [_need(folder, inner / WEIGHTS[0])]
 
 
 def _read_pooling(path: Path) -> tuple[str, ...]:
@@ -205,9 +194,9 @@ def _read_pooling(path: Path) -> tuple[str, ...]:
 
 
 def _read_dense(folder: Path, inner: Path, files: list[Path]) -> Dense:
-    path = _need(folder, inner / _CONFIG)
-    weights = [inner / name for name in _WEIGHTS if (inner / name).is_file()]
-    weights = weights or [_need(folder, inner / _WEIGHTS[0])]
+    path = _need(folder, inner / CONFIG)
+    weights = [inner / name for name in WEIGHTS if (inner / name).is_file()]
+    weights = weights or [_need(folder, inner / WEIGHTS[0])]
     files += [path, weights[0]]
     config = read_json_object(path)
     activation = str(config.get("activation_function", "Tanh")).rpartition(".")[2]

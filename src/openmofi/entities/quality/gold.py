@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openmofi.entities.lines import bounded_lines
+from openmofi.entities.lines import json_objects
 from openmofi.entities.text import SURROGATE
 from openmofi.errors import InputError
 from openmofi.shards import TarReader, index_tar
@@ -65,20 +65,14 @@ def read_gold(path: Path) -> dict[Sample, GoldCaption]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(bounded_lines(file, path), start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                text = json.dumps(row, ensure_ascii=False)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number} is not JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number} is not a JSON object")
-            if SURROGATE.search(text):
-                raise InputError(f"{path}, line {number} holds half of a surrogate pair")
-            yield number, row
+    for number, row in json_objects(path):
+        try:
+            text = json.dumps(row, ensure_ascii=False)
+        except RecursionError as error:
+            raise InputError(f"{path}, line {number} is not JSON: {error}") from None
+        if SURROGATE.search(text):
+            raise InputError(f"{path}, line {number} holds half of a surrogate pair")
+        yield number, row
 
 
 def _gold_caption(row: Mapping[str, Any], where: str) -> GoldCaption:

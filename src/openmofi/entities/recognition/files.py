@@ -1,9 +1,7 @@
 """A token-classification model from a folder or a hub, checked before any work."""
 
-import contextlib
 import hashlib
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,22 +12,16 @@ from openmofi.errors import InputError
 from openmofi.keys import hash_json
 from openmofi.models.device import resolve_device
 from openmofi.models.folder import HUB, read_json_object
+from openmofi.models.transformers_files import (
+    CONFIG,
+    TOKENIZERS,
+    WEIGHTS,
+    quiet_transformers,
+)
 
 if TYPE_CHECKING:
     import torch
 
-CONFIG = "config.json"
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # or an index of several such files
-# Any of these is enough for transformers to make a fast tokenizer.
-_TOKENIZERS = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "spm.model",
-)
 _USUAL_LENGTH = 512  # of models that tell no limit
 
 
@@ -121,11 +113,11 @@ def _check_folder(folder: Path) -> None:
     labels = read_json_object(config).get("id2label")
     if not isinstance(labels, dict) or not labels:
         raise InputError(f"recognizer folder {folder}: {CONFIG} lacks id2label, the labels' names")
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
+    if not any((folder / name).is_file() for name in TOKENIZERS):
         raise InputError(f"recognizer folder {folder} lacks the tokenizer's files: tokenizer.json")
-    if any((folder / name).is_file() for name in _WEIGHTS):
+    if any((folder / name).is_file() for name in WEIGHTS):
         return
-    for name in _WEIGHTS:
+    for name in WEIGHTS:
         index = folder / f"{name}.index.json"
         if index.is_file():
             files = read_json_object(index).get("weight_map", {})
@@ -133,14 +125,14 @@ def _check_folder(folder: Path) -> None:
             if absent:
                 raise InputError(f"recognizer folder {folder} lacks {absent[0]} of {index.name}")
             return
-    raise InputError(f"recognizer folder {folder} lacks the weights: {' or '.join(_WEIGHTS)}")
+    raise InputError(f"recognizer folder {folder} lacks the weights: {' or '.join(WEIGHTS)}")
 
 
 def _load(kind: str, source: str, **options: Any) -> Any:
     """``from_pretrained`` of one of transformers' Auto classes; code from a hub is never run."""
     import transformers
 
-    with _quiet():
+    with quiet_transformers():
         try:
             return getattr(transformers, kind).from_pretrained(
                 source, trust_remote_code=False, **options
@@ -153,23 +145,6 @@ def _load(kind: str, source: str, **options: Any) -> Any:
                 f"recognizer {source!r} is no folder here and cannot be fetched ({problem}); "
                 "give a local folder"
             ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No warning for each retry, no bar for each tensor."""
-    import transformers
-
-    own: Any = transformers.utils.logging
-    was_shown = own.is_progress_bar_enabled()
-    own.disable_progress_bar()
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-        if was_shown:
-            own.enable_progress_bar()
 
 
 def _labels(config: Any) -> list[str]:
