@@ -57,7 +57,8 @@ class TextEncoder:
     ) -> Vectors:
         """Unit vectors ``float32[N, dimension]``; texts of more tokens than it takes are cut.
 
-        What a text is encoded with changes its vector by no more than rounding.
+        What a text is encoded with changes its vector by no more than rounding. A text without
+        any token, for a tokenizer that adds none, has the vector 0.
 
         Args:
             texts: Any, also empty ones.
@@ -67,7 +68,8 @@ class TextEncoder:
         vectors = np.zeros((len(texts), self.dimension), np.float32)
         # Texts of like length together need little padding; the longest first, so that too large
         # a batch fails at once.
-        order = np.argsort(-self._lengths(texts), kind="stable").tolist()
+        lengths = self._lengths(texts)
+        order = np.argsort(-lengths, kind="stable").tolist()[: np.count_nonzero(lengths)]
         begins: Iterable[int] = range(0, len(order), batch_size)
         for begin in bar(begins, label=label, unit="batch") if label else begins:
             rows = order[begin : begin + batch_size]

@@ -195,3 +195,16 @@ def test_a_known_encoder_gives_what_its_makers_print() -> None:
     vectors = load_text_encoder(MINILM, device="cpu").encode(texts)
     wanted = [[1.0, 0.6660, 0.1046], [0.6660, 1.0, 0.1411], [0.1046, 0.1411, 1.0]]
     np.testing.assert_allclose(vectors @ vectors.T, wanted, atol=6e-5)
+
+
+def test_texts_without_any_token_have_no_direction(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = write_transformer(tmp_path)
+    bare = AutoTokenizer.from_pretrained(folder)
+    bare.backend_tokenizer.post_processor = None  # no token before or after a text
+    bare.save_pretrained(folder)
+    encoder = load(folder)
+    assert not encoder.encode([""]).any()
+    mixed = encoder.encode(["", "a fox"], batch_size=1)
+    assert np.linalg.norm(mixed, axis=1).round(5).tolist() == [0, 1]
