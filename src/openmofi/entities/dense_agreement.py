@@ -1,10 +1,12 @@
 """How well candidates agree with the whole text, by a text encoder: beside the sparse vectors."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
 from openmofi.entities.dense import DenseVectors
-from openmofi.entities.kernels_candidates import Candidates
+from openmofi.entities.kernels_candidates import Candidates, Halves, Numbers
 from openmofi.entities.kernels_groups import Groups
 from openmofi.entities.kernels_hash import Ints
 from openmofi.entities.knowledge_base import KnowledgeBase
@@ -30,9 +32,15 @@ class DenseAgreement:
         for document, text in zip(documents.tolist(), texts.to_pylist(), strict=True):
             if document in whole:
                 whole[document].append(text or "")
-        encoded = self._encoder.encode([". ".join(parts) for parts in whole.values()], label="")
-        cosines = self._vectors.cosines(encoded, rows, candidates.entities[chosen].astype(np.int64))
-        candidates.logits[chosen] += self._weight * cosines
+        joined = [". ".join(parts) for parts in whole.values()]
+        candidates.logits[chosen] += self.evidence(joined, rows, candidates.entities[chosen])
+
+    def evidence(self, texts: Sequence[str], rows: Ints, entities: Numbers) -> Halves:
+        """``[pairs]`` log-odds that the text ``rows`` lend to ``entities``."""
+        cosines = self._vectors.cosines(
+            self._encoder.encode(texts, label=""), rows, entities.astype(np.int64)
+        )
+        return np.asarray(self._weight * cosines, np.float32)
 
 
 def load_dense_agreement(base: KnowledgeBase, encoder: str, weight: float) -> DenseAgreement:

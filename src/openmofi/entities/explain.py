@@ -11,23 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from openmofi.config import parse_config
 from openmofi.entities.config import LinkConfig
-from openmofi.entities.kernels_candidates import CASE_DIFFERS, CASE_FITS, NAME
+from openmofi.entities.kernels_candidates import CASE_DIFFERS, CASE_FITS, NAME, Numbers
 from openmofi.entities.kernels_groups import find_groups
 from openmofi.entities.kernels_hash import Ints, fixed
 from openmofi.entities.kernels_match import NESTED
-from openmofi.entities.kernels_rules import KEPT, LOWER, NOT_SHOWN, RULES, UPPER, describe
+from openmofi.entities.kernels_rules import KEPT, NOT_SHOWN, RULES
 from openmofi.entities.kinds import KINDS
 from openmofi.entities.knowledge_base import KnowledgeBase, open_knowledge_base
 from openmofi.entities.linker import EntityLinker, Links
-from openmofi.entities.mentions import mentions_of
-from openmofi.entities.text import SURROGATE, Tokens, string_buffers, text_array, tokenize
-from openmofi.entities.text_encoder import load_text_encoder
-from openmofi.entities.unicode_tables import LIMIT
-from openmofi.entities.words import word_classes
+from openmofi.entities.text import SURROGATE, Tokens, text_array, tokenize
+from openmofi.entities.words import token_traits
 
 _ALL = 64  # the most that the settings let linking keep of a mention
 _LEAST = 1e-6  # of a prior, as linking has it
@@ -132,8 +128,6 @@ class Explainer:
         # All candidates, and what would be left since no picture shows it: told, not hidden.
         everything = settings.model_copy(update={"max_candidates": _ALL, "not_shown": ()})
         self._linker = EntityLinker(base, everything)
-        self._mentions = mentions_of(base.matcher, settings)
-        self._encoder = load_text_encoder(settings.encoder) if settings.encoder else None
         self._popularity = base.entities.column("popularity").combine_chunks()
 
     def explain(self, text: str) -> Explanation:
@@ -164,21 +158,20 @@ class Explainer:
         return [self._mention(text, links, rows) for rows in places]
 
     def _mention(self, text: str, links: Links, rows: Ints) -> Mention:
-        encoded = self._encoded(text, links.entities[rows].astype(np.int64))
+        encoded = self._encoded(text, links.entities[rows])
         pairs = zip(rows.tolist(), encoded, strict=True)
         candidates = tuple(self._candidate(links, row, part) for row, part in pairs)
         start = min(one.start for one in candidates)
         end = candidates[0].end
         return Mention(text[start:end], start, end, candidates, more=0)
 
-    def _encoded(self, text: str, entities: Ints) -> list[float]:
+    def _encoded(self, text: str, entities: Numbers) -> list[float]:
         """What the encoder adds; it is not asked for an only candidate."""
-        vectors = self._base.dense
-        if self._encoder is None or vectors is None or len(entities) == 1:
+        agreement = self._linker.agreement
+        if agreement is None or len(entities) == 1:
             return [0.0] * len(entities)
-        encoded = self._encoder.encode([text], label="")
-        cosines = vectors.cosines(encoded, np.zeros(len(entities), np.int64), entities)
-        return [self._settings.encoder_weight * one for one in cosines.tolist()]
+        rows = np.zeros(len(entities), np.int64)
+        return [float(one) for one in agreement.evidence([text], rows, entities)]
 
     def _candidate(self, links: Links, row: int, encoder: float) -> Candidate:
         base, settings = self._base, self._settings
@@ -207,9 +200,8 @@ class Explainer:
         """What the rules of words drop."""
         column, index = text_array([text]), self._base.matcher.index
         tokens = tokenize(column, index.tables)
-        rows = self._mentions.rows(tokens, column)
-        data, offsets = string_buffers(column)
-        traits = describe(data, offsets, tokens.arrays, _letter_cases(text), *word_classes())
+        rows = self._linker.mentions.rows(tokens, column)
+        traits = token_traits(column, tokens)
         rest = (
             tokens.arrays, traits, np.zeros(1, np.int64),
             fixed(index.posting_starts), fixed(index.posting_flags),
@@ -232,15 +224,6 @@ def _span(text: str, tokens: Tokens, row: Ints, rule: str) -> Dropped:
 def _hidden(mention: Mention) -> Dropped:
     best = mention.candidates[0]
     return Dropped(mention.surface, mention.start, mention.end, RULES[NOT_SHOWN], best.entity_id)
-
-
-def _letter_cases(text: str) -> npt.NDArray[np.uint8]:
-    """`UPPER` or `LOWER` of the code points of one text."""
-    cases = np.zeros(LIMIT, np.uint8)
-    for letter in set(text):
-        if ord(letter) < LIMIT:
-            cases[ord(letter)] = UPPER if letter.isupper() else LOWER if letter.islower() else 0
-    return fixed(cases)
 
 
 def as_json(explanations: Sequence[Explanation]) -> list[Mapping[str, Any]]:

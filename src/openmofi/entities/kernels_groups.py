@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from openmofi.entities.compiled import compiled, inlined
-from openmofi.entities.kernels_candidates import ALL_CAPITALS, WRITTEN_SMALL, Numbers
+from openmofi.entities.kernels_candidates import ALL_CAPITALS, WRITTEN_SMALL
 from openmofi.entities.kernels_hash import Bytes, Int, Ints
 from openmofi.entities.kernels_match import NESTED, RECOGNIZED, STOPPED
 from openmofi.entities.kernels_rules import (
@@ -38,7 +38,6 @@ class Groups(NamedTuple):
     mentions: Ints  # [mentions, 5] group, first token, last token, first token of the head, text
     aliases: Ints  # [groups, 4] alias, singular or NONE, head or NONE, evidence
     documents: Ints  # [groups]
-    of_token: Numbers  # [tokens] the group that the token belongs to, or NONE
     dropped: Ints  # [RULES] mentions
 
 
@@ -58,8 +57,7 @@ def find_groups(
     """
     texts = tokens.texts
     mentions, aliases = np.empty((len(rows), 5), np.int64), np.empty((len(rows), 4), np.int64)
-    owners, of_token = np.empty(len(rows), np.int64), np.full(len(texts), NONE, np.int32)
-    dropped = np.zeros(len(RULES), np.int64)
+    owners, dropped = np.empty(len(rows), np.int64), np.zeros(len(RULES), np.int64)
     cased = _cases_of_texts(texts, traits)
     for i in range(len(rows)):
         if rows[i, 3] != STOPPED:
@@ -106,9 +104,8 @@ def find_groups(
         aliases[group, 3] |= evidence
         mentions[count, 0], mentions[count, 1], mentions[count, 2] = group, first, last
         mentions[count, 3], mentions[count, 4] = head_at, texts[first]
-        of_token[first : last + 1] = group
         count += 1
-    return Groups(mentions[:count], aliases[:groups], owners[:groups], of_token, dropped)
+    return Groups(mentions[:count], aliases[:groups], owners[:groups], dropped)
 
 
 @compiled

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from openmofi.entities.config import LinkConfig
@@ -27,15 +26,14 @@ from openmofi.entities.kernels_candidates import (
 from openmofi.entities.kernels_groups import Groups, find_groups
 from openmofi.entities.kernels_hash import Ints, fixed
 from openmofi.entities.kernels_keep import keep_best
-from openmofi.entities.kernels_rules import LOWER, NOT_SHOWN, RULES, UPPER, Traits, describe
+from openmofi.entities.kernels_rules import NOT_SHOWN, RULES, Traits
 from openmofi.entities.kernels_settle import Context, find_terms, settle
 from openmofi.entities.kinds import KINDS
 from openmofi.entities.knowledge_base import KnowledgeBase
 from openmofi.entities.mentions import mentions_of
 from openmofi.entities.text import Tokens, string_buffers, text_array, tokenize
-from openmofi.entities.unicode_tables import LIMIT
 from openmofi.entities.vectors import damaged_vectors
-from openmofi.entities.words import word_classes
+from openmofi.entities.words import token_traits
 
 _BATCH_TEXTS = 5_000
 _BATCH_BYTES = 1_000_000
@@ -97,11 +95,11 @@ class EntityLinker:
 
     def __init__(self, base: KnowledgeBase, settings: LinkConfig) -> None:
         self._tables = base.matcher.index.tables
-        self._mentions = mentions_of(base.matcher, settings)
-        self._agreement: DenseAgreement | None = None
+        self.mentions = mentions_of(base.matcher, settings)
+        self.agreement: DenseAgreement | None = None
         if settings.encoder:
             weight = settings.encoder_weight
-            self._agreement = load_dense_agreement(base, settings.encoder, weight)
+            self.agreement = load_dense_agreement(base, settings.encoder, weight)
         self._vectors = base.vectors.searched
         index = base.matcher.index
         self._postings = Postings(
@@ -144,17 +142,15 @@ class EntityLinker:
 
     def _link_batch(self, texts: pa.Array, owners: Ints, offset: int) -> _Part:
         tokens = tokenize(texts, self._tables)
-        rows = self._mentions.rows(tokens, texts)
-        classes = word_classes()
-        data, offsets = string_buffers(texts)
-        traits = describe(data, offsets, tokens.arrays, _letter_cases(), *classes)
+        rows = self.mentions.rows(tokens, texts)
+        traits = token_traits(texts, tokens)
         documents = np.cumsum(np.diff(owners, prepend=owners[:1]) != 0)
         groups = find_groups(
             rows, tokens.arrays, traits, documents, self._postings.starts, self._postings.flags
         )
         candidates = gather_candidates(groups.aliases, self._postings, self._weights)
-        if self._agreement:
-            self._agreement.add(texts, documents, groups, candidates)
+        if self.agreement:
+            self.agreement.add(texts, documents, groups, candidates)
         agreement, scores = self._settle(tokens, traits, documents, groups, candidates)
         numbers, floats, hidden = keep_best(
             groups, candidates, agreement, scores, tokens.first, tokens.last,
@@ -215,16 +211,6 @@ def _reason_names() -> list[str]:
         ",".join(name for bit, name in enumerate(REASONS) if bits >> bit & 1)
         for bits in combinations
     ]
-
-
-@functools.lru_cache(maxsize=1)
-def _letter_cases() -> npt.NDArray[np.uint8]:
-    """`UPPER` or `LOWER` of each code point."""
-    cases = np.zeros(LIMIT, np.uint8)
-    for code in range(LIMIT):
-        letter = chr(code)
-        cases[code] = UPPER if letter.isupper() else LOWER if letter.islower() else 0
-    return fixed(cases)
 
 
 def _batches(texts: pa.Array, owners: Ints) -> Iterator[tuple[int, int]]:

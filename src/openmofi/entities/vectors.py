@@ -42,7 +42,6 @@ class EntityVectors:
         starts: ``[entities + 1]`` where each entity's entries begin.
         columns: Index into ``terms``.
         values: Weights, the greatest of an entity first; each entity's have the Euclidean length 1.
-        stops: Sorted hashes of words that are no terms.
     """
 
     terms: Hashes
@@ -50,7 +49,6 @@ class EntityVectors:
     starts: Ints
     columns: npt.NDArray[np.int32]
     values: npt.NDArray[np.float32]
-    stops: Hashes
 
     def rows(self, entities: Ints) -> tuple[Ints, Ints, Floats]:
         """All entries of some entities: position in ``entities``, term, value."""
@@ -83,13 +81,6 @@ class EntityVectors:
             fixed(self.values),
         )
 
-    def find_terms(self, hashes: Hashes) -> Ints:
-        """Index of each term, -1 for words that no entity has."""
-        if not len(self.terms):
-            return np.full(len(hashes), -1, np.int64)
-        places = np.minimum(np.searchsorted(self.terms, hashes), len(self.terms) - 1)
-        return np.where(self.terms[places] == hashes, places, -1)
-
 
 _TYPES = {
     "terms": ("u8",),
@@ -97,7 +88,6 @@ _TYPES = {
     "starts": ("i8",),
     "columns": ("i4",),
     "values": ("f4",),
-    "stops": ("u8",),
 }
 
 
@@ -137,7 +127,7 @@ def write_vectors(
     columns = np.searchsorted(terms, hashes).astype(np.int32)
     del hashes
     lent = _lenders(edges, len(entities))
-    for name, array in (("terms", terms), ("idf", idf), ("stops", stops)):
+    for name, array in (("terms", terms), ("idf", idf)):
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
     lengths = [np.zeros(1, np.int64)]
     with (

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from openmofi.entities.kernels_hash import Hashes, hash_stretches
+from openmofi.entities.kernels_hash import Hashes, fixed, hash_stretches
 from openmofi.entities.kernels_rules import (
     ADJECTIVE,
     ADVERB,
@@ -22,14 +23,19 @@ from openmofi.entities.kernels_rules import (
     CONJUNCTION,
     DETERMINER,
     DIRECTION,
+    LOWER,
     NUMBER,
     PARTICIPLE,
     PREPOSITION,
     PRONOUN,
     THIRD_PERSON,
+    UPPER,
     VERB,
+    Traits,
+    describe,
 )
-from openmofi.entities.text import surface_keys, tokenize
+from openmofi.entities.text import Tokens, string_buffers, surface_keys, tokenize
+from openmofi.entities.unicode_tables import LIMIT
 from openmofi.keys import hash_bytes
 
 _STOPS = {
@@ -95,6 +101,27 @@ def words_digest() -> str:
 
 def _data() -> bytes:
     return resources.files(__package__).joinpath("words.txt").read_bytes()
+
+
+@functools.lru_cache(maxsize=1)
+def _letter_cases() -> npt.NDArray[np.uint8]:
+    """`UPPER` or `LOWER` of each code point."""
+    cases = np.zeros(LIMIT, np.uint8)
+    for code in range(LIMIT):
+        letter = chr(code)
+        cases[code] = UPPER if letter.isupper() else LOWER if letter.islower() else 0
+    return fixed(cases)
+
+
+def token_traits(texts: pa.Array, tokens: Tokens) -> Traits:
+    """What the rules see of each token: its classes, and what it looks like where it stands.
+
+    Args:
+        texts: As they are written.
+        tokens: The same, cut.
+    """
+    data, offsets = string_buffers(texts)
+    return describe(data, offsets, tokens.arrays, _letter_cases(), *word_classes())
 
 
 def _sections() -> Mapping[str, list[str]]:

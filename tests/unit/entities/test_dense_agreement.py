@@ -82,7 +82,7 @@ def test_texts_that_nothing_is_open_in_are_not_encoded(
     folder: Path, base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     linker = EntityLinker(base, settings_of(folder, 5.0))
-    agreement = linker._agreement
+    agreement = linker.agreement
     assert agreement is not None
     seen: list[str] = []
     encode = agreement._encoder.encode
