@@ -1,57 +1,18 @@
 """Every rule by what it keeps; the counts; the vocabulary; the same again."""
 
 import io
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
-from openmofi.dataset.assemble import STAGE_VERSION, assemble_dataset
-from openmofi.errors import InputError
+from openmofi.dataset.assemble import STAGE_VERSION
 from openmofi.images import image_id
 from openmofi.keys import hash_json
-from openmofi.records import from_parquet
 from openmofi.storage import open_store
-from openmofi.versions import Manifest, read_manifest
-from support.tables import Candidate, Pair, Pool, labelled, noise_jpeg, without, write_pool
-
-RELAXED = {"min_images_per_entity": 1, "validation_share": 0}
-
-
-def assemble(pool: Pool, kb: str, *, parent: str = "", **config: Any) -> Manifest:
-    uri = assemble_dataset(
-        **pool.tables(), knowledge_base=kb, config={**RELAXED, **config}, parent=parent
-    )
-    return read_manifest(uri, "dataset")
-
-
-def table(manifest: Manifest, key: str) -> list[dict[str, Any]]:
-    return from_parquet(manifest.store.get(key)).to_pylist()
-
-
-def kept(manifest: Manifest) -> dict[str, list[str]]:
-    """Entities by "shard/row" of every kept sample, best first."""
-    names = [row["entity_id"] for row in table(manifest, manifest.content["vocabulary"])]
-    return {
-        f"{shard['shard']}/{row['row']}": [names[label] for label in row["labels"]]
-        for shard in manifest.content["shards"]
-        for row in table(manifest, shard["kept_key"])
-    }
-
-
-def dropped(manifest: Manifest) -> dict[str, str]:
-    return {
-        f"{shard['shard']}/{row['row']}": row["cause"]
-        for shard in manifest.content["shards"]
-        for row in table(manifest, shard["dropped_key"])
-    }
-
-
-def pool_of(root: Path, *pairs: Pair) -> Pool:
-    return write_pool(root, {"a": pairs})
+from support.assembly import assemble, dropped, kept, pool_of, table
+from support.tables import Candidate, Pair, labelled, noise_jpeg, without, write_pool
 
 
 def test_labels_are_the_entities_above_the_cut_best_first(root: Path, knowledge_base: str) -> None:
@@ -332,55 +293,3 @@ def test_the_output_is_pinned_to_the_stage_version(root: Path, knowledge_base: s
     assert (STAGE_VERSION, found) == (2, "59781894914070146336fd576ed088b2"), (
         "raise STAGE_VERSION on purpose only"
     )
-
-
-def refused(pool: Pool, kb: str, match: str, **config: Any) -> None:
-    before = {info.key for info in open_store(pool.root).list()}
-    with pytest.raises(InputError, match=match):
-        assemble(pool, kb, **config)
-    assert {info.key for info in open_store(pool.root).list()} == before
-
-
-def test_nothing_left_is_one_line_and_nothing_is_written(root: Path, knowledge_base: str) -> None:
-    pool = pool_of(root, labelled(1, ("peru", 0.1)))
-    refused(pool, knowledge_base, r"no sample is left \(seen 1 = no_entity 1\); see min_score")
-
-
-@pytest.mark.parametrize("kinds", [["mentions"], ["entity_scores"], ["text_regions"]])
-def test_a_missing_table_is_named(root: Path, knowledge_base: str, kinds: Sequence[str]) -> None:
-    pool = without(pool_of(root, labelled(1, ("peru", 0.4))), *kinds)
-    refused(pool, knowledge_base, f"no {kinds[0]} were given")
-
-
-def test_tables_of_another_knowledge_base_are_refused(root: Path, knowledge_base: str) -> None:
-    pool = write_pool(root, {"a": [labelled(1, ("peru", 0.4))]}, knowledge_base="0" * 32)
-    refused(pool, knowledge_base, "mentions were made with knowledge base 0000")
-
-
-def test_tables_of_other_shards_are_refused(root: Path, knowledge_base: str) -> None:
-    one = write_pool(root, {"a": [labelled(1, ("peru", 0.4))]})
-    other = write_pool(root, {"b": [labelled(1, ("peru", 0.4))]})
-    mixed = replace(one, mentions=other.mentions)
-    refused(mixed, knowledge_base, "shard 'a' is in one only")
-
-
-def test_tables_of_another_length_are_refused(root: Path, knowledge_base: str) -> None:
-    one = pool_of(root, labelled(1, ("peru", 0.4)))
-    other = pool_of(root, labelled(1, ("peru", 0.4)), labelled(2, ("peru", 0.4)))
-    mixed = replace(one, text_regions=other.text_regions)
-    refused(mixed, knowledge_base, "text_regions has 2 rows and samples 1")
-
-
-@pytest.mark.parametrize(
-    ("config", "match"),
-    [
-        ({"treshold": 1}, "unknown key 'treshold'"),
-        ({"text": {"min_area": 0.5}}, "min_area 0.5 is above max_area 0.2"),
-        ({"max_images_per_entity": 1, "min_images_per_entity": 3}, "is below min_images_per"),
-        ({"evaluation_sets": ["/nowhere"]}, "/nowhere is not a folder"),
-    ],
-)
-def test_a_wrong_config_is_one_line(
-    root: Path, knowledge_base: str, config: dict[str, Any], match: str
-) -> None:
-    refused(pool_of(root, labelled(1, ("peru", 0.4))), knowledge_base, match, **config)
