@@ -143,7 +143,7 @@ def cosines_of(
     """Of the picture and each candidate, put into words as labeling does."""
     words = LabelConfig()
     texts = encoder.encode_texts([words.text_of(one.name, one.description) for one in candidates])
-    cosines: npt.NDArray[np.float32] = texts @ encoder.encode_pixels([decode_image(picture)])[0]
+    cosines: npt.NDArray[np.float32] = texts @ encoder.encode_images([decode_image(picture)])[0]
     return cosines
 
 

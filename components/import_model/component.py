@@ -15,11 +15,10 @@ def import_model(
 
     Args:
         root: Where everything lies: file:///folder or s3://bucket/prefix.
-        source: open_clip architecture name, hf-hub:org/name, or a local folder in open_clip's
-            layout.
+        source: name that open_clip knows; hf-hub:org/name or a folder, also of transformers' CLIPs.
         manifest: The manifest's JSON; URI, digest and counts as metadata.
         metrics: Every number of the manifest.
-        pretrained: Tag of the weights, for an architecture name.
+        pretrained: Tag of the weights, or a weights file, for an open_clip name.
 
     Returns:
         URI of the `model` manifest.

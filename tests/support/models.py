@@ -78,3 +78,98 @@ def noise(count: int, side: int = 20) -> list[Image.Image]:
     """Different RGB images."""
     values = np.random.default_rng(3).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
     return [Image.fromarray(value) for value in values]
+
+
+def write_clip(folder: Path, *, seed: int = 1) -> Path:
+    """A CLIP as transformers saves it, vectors of 8 numbers; its tokenizer spells words."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tokens = [*letters, *(f"{one}</w>" for one in letters), "<|startoftext|>", "<|endoftext|>"]
+    numbers = {token: number for number, token in enumerate(tokens)}
+    tower = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    tower |= {"num_attention_heads": 2}
+    ends = {"bos_token_id": 52, "eos_token_id": 53, "pad_token_id": 53}
+    config = CLIPConfig(
+        text_config={**tower, **ends, "vocab_size": 54, "max_position_embeddings": 12},
+        vision_config={**tower, "image_size": 16, "patch_size": 8},
+        projection_dim=8,
+    )
+    torch.manual_seed(seed)
+    CLIPModel(config).save_pretrained(folder)
+    # Resized to more than is cropped, with an odd margin.
+    CLIPImageProcessorPil(
+        size={"shortest_edge": 19}, crop_size={"height": 16, "width": 16}
+    ).save_pretrained(folder)
+    CLIPTokenizer(vocab=numbers, merges=[], model_max_length=77).save_pretrained(folder)
+    return folder
+
+
+def write_siglip(folder: Path, *, seed: int = 1) -> Path:
+    """A SigLIP as transformers saves it, vectors of 16 numbers; its tokenizer knows `WORDS`."""
+    import torch
+    from tokenizers import Tokenizer, normalizers, processors
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from transformers import (
+        PreTrainedTokenizerFast,
+        SiglipConfig,
+        SiglipImageProcessorPil,
+        SiglipModel,
+    )
+
+    vocabulary = {word: i for i, word in enumerate(["<pad>", "<unk>", "<eos>", *WORDS])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", 2)]
+    )
+    tower = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    tower |= {"num_attention_heads": 2}
+    ends = {"bos_token_id": 2, "eos_token_id": 2, "pad_token_id": 0}
+    config = SiglipConfig(
+        text_config={**tower, **ends, "vocab_size": len(vocabulary), "max_position_embeddings": 9},
+        vision_config={**tower, "image_size": 16, "patch_size": 8},
+    )
+    torch.manual_seed(seed)
+    SiglipModel(config).save_pretrained(folder)
+    SiglipImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        eos_token="<eos>",
+        model_max_length=9,
+        model_input_names=["input_ids"],  # a SigLIP reads its padding
+    ).save_pretrained(folder)
+    return folder
+
+
+def write_siglip_with_pieces(folder: Path) -> Path:
+    """As `write_siglip`, with SigLIP's own kind of tokenizer, which knows seven letters."""
+    import io
+
+    from sentencepiece import SentencePieceTrainer
+    from transformers import SiglipTokenizer
+
+    write_siglip(folder)
+    for path in folder.glob("*token*.json"):
+        path.unlink()
+    model = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(["crane dog"]),
+        model_writer=model,
+        model_type="char",
+        vocab_size=13,  # as many as the text tower has
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    SiglipTokenizer(str(folder / "spiece.model"), model_max_length=9).save_pretrained(folder)
+    return folder

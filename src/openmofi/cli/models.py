@@ -14,7 +14,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--source",
         required=True,
-        help="folder in open_clip layout, open_clip architecture, or hf-hub:org/name",
+        help="open_clip architecture; or hf-hub:org/name or a folder, in open_clip's layout or of "
+        "a dual encoder of transformers (CLIP, SigLIP)",
     )
     parser.add_argument(
         "--pretrained", default="", help="open_clip's tag or a weights file, with an architecture"

@@ -51,7 +51,7 @@ def model_embedder(model: str, *, device: str = "cpu", batch_size: int = 64) -> 
     return Embedder(
         name=model_name(model),
         digest=manifest.digest,
-        embed_images=lambda images: encoder().encode_pixels(list(images)),
+        embed_images=lambda images: encoder().encode_images(list(images)),
         embed_texts=lambda texts: encoder().encode_texts(list(texts)),
         batch_size=batch_size,
     )

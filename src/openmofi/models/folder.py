@@ -65,7 +65,10 @@ def read_folder_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"model folder not found: {folder}")
     path = folder / CONFIG_FILE
     if not path.is_file():
-        raise InputError(f"model folder {folder} lacks {CONFIG_FILE}; open_clip's layout is needed")
+        other = " (it is in transformers' layout)" if (folder / TEXT_CONFIG_FILE).is_file() else ""
+        raise InputError(
+            f"model folder {folder} lacks {CONFIG_FILE}{other}; open_clip's layout is needed here"
+        )
     config = read_json_object(path)
     model = config.get("model_cfg")
     if not isinstance(model, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= model.keys():
@@ -135,9 +138,14 @@ def load_model(folder: Path) -> "torch.nn.Module":
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The folder's tokenizer: ``list[str]`` to ``int64[B, context_length]``."""
+    """The folder's tokenizer: ``list[str]`` to ``int64[B, context_length]``.
+
+    Raises:
+        InputError: See `read_folder_config`.
+    """
     import open_clip
 
+    read_folder_config(folder)
     return open_clip.get_tokenizer(f"local-dir:{folder}")
 
 

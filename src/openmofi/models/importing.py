@@ -21,6 +21,7 @@ from openmofi.models.folder import (
     read_folder_config,
 )
 from openmofi.models.publishing import publish_model
+from openmofi.models.transformers_folder import TRANSFORMERS, find_layout, used_files
 from openmofi.progress import say
 from openmofi.storage import Store, open_store
 from openmofi.versions import read_manifest
@@ -37,8 +38,10 @@ def import_model(root: str, *, source: str, pretrained: str = "") -> str:
 
     Args:
         root: The store.
-        source: An open_clip architecture name, ``hf-hub:org/name``, a local folder in open_clip
-            layout, or the URI of a ``model`` manifest, which is returned as it is.
+        source: An open_clip architecture name; ``hf-hub:org/name`` or a local folder, in
+            open_clip's layout or of a dual encoder of transformers (CLIP, SigLIP, and what else
+            has ``get_image_features`` and ``get_text_features``); or the URI of a ``model``
+            manifest, which is returned as it is.
         pretrained: With an architecture name: open_clip's tag, or a local weights file.
 
     Raises:
@@ -62,21 +65,46 @@ def import_model(root: str, *, source: str, pretrained: str = "") -> str:
 
 def _bring(store: Store, source: str, folder: Path | None, pretrained: str) -> str:
     """Load the source, write its folder anew and publish that."""
-    # Seconds of imports, which a reused model does not need.
+    with tempfile.TemporaryDirectory(prefix="openmofi-model-") as scratch:
+        target = Path(scratch, "model")
+        if source.startswith(HUB):
+            # Seconds of imports, which a reused model does not need.
+            from openmofi.models.transformers_import import fetch_from_hub
+
+            folder = fetch_from_hub(source)
+        if folder is not None and find_layout(folder) == TRANSFORMERS:
+            library = _write_transformers(folder, target)
+        else:
+            library = _write_open_clip(source, folder, pretrained, target, Path(scratch, "text"))
+        origin = {"source": source, "pretrained": pretrained, **library}
+        return publish_model(store, target, origin=origin)
+
+
+def _write_transformers(folder: Path, target: Path) -> dict[str, str]:
+    """Write the model's folder; what wrote it, and its version."""
+    import transformers
+
+    from openmofi.models.transformers_import import export_dual_encoder
+
+    export_dual_encoder(folder, target)
+    return {"transformers": transformers.__version__}
+
+
+def _write_open_clip(
+    source: str, folder: Path | None, pretrained: str, target: Path, text_files: Path
+) -> dict[str, str]:
+    """Write the model's folder; what wrote it, and its version."""
     import open_clip
 
     from openmofi.models.backbones import export_folder
     from openmofi.models.loading import load_source
 
-    with tempfile.TemporaryDirectory(prefix="openmofi-model-") as scratch:
-        loaded = load_source(source, folder, pretrained, Path(scratch, "text"))
-        target = Path(scratch, "model")
-        preprocess = _plain(loaded.model.visual.preprocess_cfg)
-        export_folder(
-            loaded.model, loaded.model_config, preprocess, target, text_files=loaded.text_files
-        )
-        origin = {"source": source, "pretrained": pretrained, "open_clip": open_clip.__version__}
-        return publish_model(store, target, origin=origin)
+    loaded = load_source(source, folder, pretrained, text_files)
+    preprocess = _plain(loaded.model.visual.preprocess_cfg)
+    export_folder(
+        loaded.model, loaded.model_config, preprocess, target, text_files=loaded.text_files
+    )
+    return {"open_clip": open_clip.__version__}
 
 
 def _record_key(recipe: str) -> str:
@@ -115,6 +143,8 @@ def _fingerprint(source: str, folder: Path | None, pretrained: str) -> list[Any]
         return [source, hash_file(Path(pretrained)) if is_file(pretrained) else pretrained]
     if pretrained:
         raise InputError(f"pretrained {pretrained!r} has no meaning beside the folder {folder}")
+    if find_layout(folder) == TRANSFORMERS:
+        return [[path.name, hash_file(path)] for path in sorted(used_files(folder))]
     read_folder_config(folder)
     used = {find_weights(folder).name, CONFIG_FILE, *TEXT_FILES}
     return [[name, hash_file(folder / name)] for name in sorted(used) if is_file(folder / name)]

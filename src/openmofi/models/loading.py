@@ -23,7 +23,7 @@ from openmofi.models.folder import (
 )
 from openmofi.progress import say
 
-_WITHOUT_NETWORK = "without network, give a local folder in open_clip layout as source"
+_WITHOUT_NETWORK = "without network, give a local folder as source"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _check_tokenizer(folder: Path) -> None:
 
 
 def _from_hub(source: str, text_files: Path) -> Loaded:
-    with _fetching(f"model {source!r}"):
+    with fetching(f"model {source!r}"):
         model = open_clip.create_model(
             source, pretrained_text=False, require_pretrained=True, weights_only=True
         )
@@ -103,7 +103,7 @@ def _from_name(source: str, pretrained: str, text_files: Path) -> Loaded:
     # The activation that the weights were trained with; open_clip only warns when they differ.
     if tag.get("quick_gelu"):
         config["quick_gelu"] = True
-    with _fetching(f"model {source!r} with pretrained {pretrained!r}"):
+    with fetching(f"model {source!r} with pretrained {pretrained!r}"):
         model = open_clip.create_model(
             source,
             pretrained=pretrained,
@@ -117,8 +117,12 @@ def _from_name(source: str, pretrained: str, text_files: Path) -> Loaded:
 
 
 @contextlib.contextmanager
-def _fetching(what: str) -> Iterator[None]:
-    """One line when it starts and one when it fails, in place of every retry's warnings."""
+def fetching(what: str) -> Iterator[None]:
+    """One line when it starts and one when it fails, in place of every retry's warnings.
+
+    Raises:
+        InputError: Anything went wrong within.
+    """
     say(f"import_model: fetching {what}")
     logging.disable(logging.ERROR)
     try:

@@ -6,6 +6,8 @@ from typing import Any
 
 from openmofi.keys import hash_file, hash_json
 from openmofi.models.folder import CONFIG_FILE, read_folder_config
+from openmofi.models.transformers_files import CONFIG
+from openmofi.models.transformers_folder import OPEN_CLIP, TRANSFORMERS, find_layout
 from openmofi.storage import Store, put_folder
 from openmofi.versions import write_manifest
 
@@ -17,7 +19,8 @@ def publish_model(
 
     Args:
         store: Where it goes, under ``models/<digest>``.
-        folder: Complete, in the layout of `openmofi.models.folder`; every file in it is copied.
+        folder: Complete, in the layout of `openmofi.models.folder` or of
+            `openmofi.models.transformers_folder`; every file in it is copied.
         origin: Where it comes from, as plain values; not a part of the digest.
         classes: Rows of the class head that lies beside the weights, 0 without one.
 
@@ -25,7 +28,7 @@ def publish_model(
         URI of the ``model`` manifest. The same content gives the same URI; its manifest is
         written once, so that the first origin stays.
     """
-    model = read_folder_config(folder)["model_cfg"]
+    described = _describe(folder)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     files = {path.relative_to(folder).as_posix(): hash_file(path) for path in paths}
     digest = hash_json(sorted(map(list, files.items())))
@@ -36,13 +39,37 @@ def publish_model(
     content = {
         "prefix": f"models/{digest}",
         "origin": dict(origin),
-        "dim": int(model["embed_dim"]),
-        "image_size": _side(model["vision_cfg"].get("image_size", 224)),
+        **described,
         "classes": classes,
-        "config": CONFIG_FILE,
         "files": files,
     }
     return write_manifest(store, "model", digest, content).uri
+
+
+def _describe(folder: Path) -> dict[str, Any]:
+    """Layout, width of the vectors, side of the images in pixels, and the config's name."""
+    if find_layout(folder) == TRANSFORMERS:
+        # Seconds of imports, which an open_clip model does not need.
+        from openmofi.models.transformers_model import (
+            embedding_width,
+            read_config,
+            read_processor,
+        )
+
+        _, preprocess = read_processor(folder)
+        return {
+            "layout": TRANSFORMERS,
+            "dim": embedding_width(read_config(folder)),
+            "image_size": max(preprocess.height, preprocess.width),
+            "config": CONFIG,
+        }
+    model = read_folder_config(folder)["model_cfg"]
+    return {
+        "layout": OPEN_CLIP,
+        "dim": int(model["embed_dim"]),
+        "image_size": _side(model["vision_cfg"].get("image_size", 224)),
+        "config": CONFIG_FILE,
+    }
 
 
 def _side(size: int | list[int]) -> int:

@@ -1,7 +1,7 @@
 """What ``mlflow.pyfunc.load_model`` answers with: embeddings and entity names of images or texts.
 
-MLflow runs this file ("models from code"); the weights are the artifact ``model``, a folder in
-open_clip's layout. Each input is
+MLflow runs this file ("models from code"); the weights are the artifact ``model``, a model
+folder. Each input is
 
 * an image: bytes, a path, base64 text or a ``data:`` URI; or
 * a text: any other string.
@@ -165,7 +165,7 @@ def _embed(encoder: ClipEncoder, inputs: Sequence[Image.Image | str]) -> npt.NDA
     order = list(images)
     for start in range(0, len(order), _BATCH):
         batch = order[start : start + _BATCH]
-        vectors[batch] = encoder.encode_pixels([images[i] for i in batch])
+        vectors[batch] = encoder.encode_images([images[i] for i in batch])
     return vectors
 
 

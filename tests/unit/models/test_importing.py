@@ -38,7 +38,7 @@ def test_the_copy_embeds_as_the_source_does(root, source):
     assert (content["dim"], content["image_size"], content["classes"]) == (8, 16, 0)
     assert content["prefix"] == f"models/{manifest.digest}"
     ours, theirs = load_encoder(uri), load_encoder_folder(source)
-    np.testing.assert_array_equal(ours.encode_pixels(noise(2)), theirs.encode_pixels(noise(2)))
+    np.testing.assert_array_equal(ours.encode_images(noise(2)), theirs.encode_images(noise(2)))
     np.testing.assert_array_equal(ours.encode_texts(WORDS), theirs.encode_texts(WORDS))
 
 

@@ -2,10 +2,12 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel
 
 from openmofi.errors import InputError
 from openmofi.models.folder import WEIGHTS_FILE, load_model
@@ -13,7 +15,7 @@ from openmofi.models.importing import import_model
 from openmofi.models.logit_scale import read_logit_scale
 from openmofi.models.publishing import publish_model
 from openmofi.storage import open_store
-from support.models import write_model
+from support.models import write_clip, write_model, write_siglip
 
 
 @pytest.fixture
@@ -27,6 +29,24 @@ def published(root, folder, change):
     change(tensors)
     save_file(tensors, folder / WEIGHTS_FILE)
     return publish_model(open_store(str(root)), folder, origin={})
+
+
+@pytest.mark.parametrize("write", [write_clip, write_siglip])
+def test_it_is_that_of_transformers_models_too(tmp_path, write):
+    model = AutoModel.from_pretrained(write(tmp_path / "source"))
+    uri = import_model(str(tmp_path / "root"), source=str(tmp_path / "source"))
+    assert read_logit_scale(uri) == pytest.approx(model.logit_scale.exp().item())
+
+
+def test_a_manifest_without_a_layout_is_open_clips(tmp_path, folder):
+    """Those of older versions have none."""
+    uri = import_model(str(tmp_path / "root"), source=str(folder))
+    path = Path(uri.removeprefix("file://"))
+    manifest = json.loads(path.read_text())
+    expected = read_logit_scale(uri)
+    assert manifest.pop("layout") == "open_clip"
+    path.write_text(json.dumps(manifest))
+    assert read_logit_scale(uri) == expected
 
 
 def test_it_is_the_loaded_models(tmp_path, folder):

@@ -68,7 +68,7 @@ def history(model: str, metric: str) -> list[float]:
 
 def vectors(model: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     samples = make_samples(80, seed=seed)
-    found = load_encoder(model).encode_pixels([sample["image"] for sample in samples])
+    found = load_encoder(model).encode_images([sample["image"] for sample in samples])
     return found, np.array([sample["labels"][0] for sample in samples])
 
 
