@@ -9,8 +9,9 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from openmofi.progress import bar, say
 from openmofi.records import SCHEMA_VERSION, from_parquet, to_parquet
 from openmofi.shards import TarReader
 from openmofi.storage import Store
+from openmofi.stream import StreamStage, ahead, stream_shards
 from openmofi.versions import ShardEntry, TableVersion, sum_counts, write_table_version
 from openmofi.work import Work
 from openmofi.workers import run_here, run_in_processes
@@ -110,7 +112,7 @@ class Plan:
         return line if price_per_hour is None else f"{line}, {hours * price_per_hour:.2f} in cost"
 
 
-def plan(stage: Stage, store: Store, work: Sequence[Work]) -> Plan:
+def plan(stage: Stage | StreamStage, store: Store, work: Sequence[Work]) -> Plan:
     """Find which shards are done, by their recipe keys, without doing anything."""
     if not work:
         raise InputError(f"{stage.name}: there is no shard to process")
@@ -142,14 +144,16 @@ def plan(stage: Stage, store: Store, work: Sequence[Work]) -> Plan:
     )
 
 
-def run_stage(stage: Stage, store: Store, work: Sequence[Work], *, workers: int = 1) -> str:
+def run_stage(
+    stage: Stage | StreamStage, store: Store, work: Sequence[Work], *, workers: int = 1
+) -> str:
     """Process every shard that is not done, and publish the table.
 
     Args:
         stage: The stage.
         store: Where its inputs lie and its table goes.
         work: All shards; see `openmofi.work.align`.
-        workers: Processes; 1 runs in this one.
+        workers: Processes; 1 runs in this one. A stage that streams has processes of its own.
 
     Returns:
         URI of the table's manifest.
@@ -188,17 +192,13 @@ def _entry_key(stage: str, key: str) -> str:
 
 
 def _process_all(
-    stage: Stage, store: Store, todo: Sequence[tuple[Work, str]], workers: int
+    stage: Stage | StreamStage, store: Store, todo: Sequence[tuple[Work, str]], workers: int
 ) -> tuple[list[ShardEntry], list[tuple[str, str]]]:
     if not todo:
         return [], []
     inputs = [ShardInput(store, work, key) for work, key in todo]
-    job = _ShardJob(stage)
-    if workers > 1 and len(inputs) > 1:
-        results = run_in_processes(job, inputs, min(workers, len(inputs)))
-    else:
-        results = run_here(job, _prefetched(inputs))
     entries, failures = [], []
+    results = _results(stage, inputs, workers)
     for item, outcome in bar(results, label=stage.name, total=len(inputs), unit="shard"):
         if isinstance(outcome, ShardEntry):
             entries.append(outcome)
@@ -206,6 +206,17 @@ def _process_all(
             failures.append((item.shard, outcome))
             say(f"{stage.name}: shard '{item.shard}' failed: {outcome}")
     return entries, failures
+
+
+def _results(
+    stage: Stage | StreamStage, inputs: Sequence[ShardInput], workers: int
+) -> Iterator[tuple[ShardInput, ShardEntry | str]]:
+    if isinstance(stage, StreamStage):
+        return stream_shards(stage, inputs, partial(_write, stage))
+    job = _ShardJob(stage)
+    if workers > 1 and len(inputs) > 1:
+        return run_in_processes(job, inputs, min(workers, len(inputs)))
+    return run_here(job, _prefetched(inputs))
 
 
 def _prefetched(inputs: Sequence[ShardInput]) -> Iterator[ShardInput]:
@@ -221,14 +232,9 @@ def _prefetched(inputs: Sequence[ShardInput]) -> Iterator[ShardInput]:
             return item, stack  # process() meets the same error and reports it under its shard
         return replace(item, local_tar=path), stack
 
-    with ThreadPoolExecutor(1) as pool:
-        upcoming: Future[tuple[ShardInput, contextlib.ExitStack]] = pool.submit(fetch, inputs[0])
-        for following in [*inputs[1:], None]:
-            item, stack = upcoming.result()
-            if following is not None:
-                upcoming = pool.submit(fetch, following)
-            with stack:
-                yield item
+    for item, stack in ahead(fetch, inputs):
+        with stack:
+            yield item
 
 
 @dataclass(frozen=True)
@@ -246,7 +252,9 @@ class _ShardJob:
         return _write(self.stage, item, output, time.monotonic() - started)
 
 
-def _write(stage: Stage, item: ShardInput, output: StageOutput, seconds: float) -> ShardEntry:
+def _write(
+    stage: Stage | StreamStage, item: ShardInput, output: StageOutput, seconds: float
+) -> ShardEntry:
     """Table first, entry last: an entry that is there names a table that is whole."""
     metadata = {b"openmofi": json.dumps({"stage": stage.name, "version": SCHEMA_VERSION}).encode()}
     data = to_parquet(output.table.replace_schema_metadata(metadata))

@@ -4,6 +4,7 @@ Knows nothing of stages. Workers are spawned, set up once, and end with their pa
 """
 
 import itertools
+import math
 import multiprocessing
 import os
 import threading
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from openmofi.errors import OpenMofiError
@@ -78,6 +80,20 @@ def _result(future: "Future[ResultT | str]") -> ResultT | str:
         return "a worker process was killed (out of memory?)"
 
 
+def usable_cores() -> int:
+    """Cores that this process may use: what it is bound to, within the container's quota.
+
+    ``os.cpu_count`` counts the node's, also in a pod that is limited to two of them.
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        allowed = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no cgroup v2, or no quota ("max")
+        return bound or 1
+    return max(1, min(bound or 1, allowed))
+
+
 def exit_with_parent(parent: int) -> None:
     """End this process when its parent is gone: after a SIGKILL nothing else would."""
     while os.getppid() == parent:
@@ -95,7 +111,7 @@ def _start_worker(job: Job[Any, Any], parent: int) -> None:
         job.setup()
         _worker_job = job
     except Exception as error:  # raised here it would only be "broken process pool" to the user
-        _worker_job = _one_line(error)
+        _worker_job = one_line(error)
 
 
 def _attempt_in_worker(item: Any) -> Any:
@@ -108,10 +124,11 @@ def _attempt(job: Job[ItemT, ResultT], item: ItemT) -> ResultT | str:
     try:
         return job.run(item)
     except Exception as error:  # a bad item must not take the others with it
-        return _one_line(error)
+        return one_line(error)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The reason of a failure as a user reads it."""
     if isinstance(error, OpenMofiError):
         return str(error)
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
