@@ -284,3 +284,48 @@ def test_samples_of_a_shard_come_decoded_in_order_with_their_status(tmp_path: Pa
     assert found[0][1] is not None
     assert found[0][1].size == (48, 32)
     assert [image for _, image, _ in found[1:]] == [None, None]
+
+
+# Scaled decoding
+
+
+@pytest.mark.parametrize(
+    ("least", "width"), [(1, 80), (100, 160), (160, 160), (161, 320), (321, 640), (9999, 640)]
+)
+def test_a_large_jpeg_is_decoded_at_the_smallest_fraction_that_is_large_enough(
+    least: int, width: int
+) -> None:
+    data = encoded(picture((640, 640)), "JPEG")
+    assert decode_image(data, least_side=least).size == (width, width)
+
+
+def test_it_is_the_shorter_side_that_keeps_enough() -> None:
+    data = encoded(picture((640, 320)), "JPEG")
+    assert decode_image(data, least_side=100).size == (320, 160)
+
+
+def test_other_formats_are_decoded_whole() -> None:
+    assert decode_image(encoded(picture((640, 640)), "PNG"), least_side=80).size == (640, 640)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_scaled_image_shows_what_the_whole_one_shows(mode: str) -> None:
+    data = encoded(picture((640, 480)).convert(mode), "JPEG", quality=95)
+    scaled = decode_image(data, least_side=120)
+    whole = decode_image(data).resize(scaled.size, Image.Resampling.BOX)
+    difference = np.abs(np.asarray(scaled, int) - np.asarray(whole, int))
+    assert scaled.size == (160, 120)
+    assert difference.mean() < 1
+
+
+def test_a_scaled_image_is_turned_too() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    data = encoded(picture((640, 320)), "JPEG", exif=exif)
+    assert decode_image(data, least_side=100).size == (160, 320)
+
+
+def test_the_bound_on_pixels_is_on_the_whole_image() -> None:
+    data = encoded(picture((640, 640)), "JPEG")
+    with pytest.raises(ImageProblemError, match="640 x 640 pixels"):
+        decode_image(data, max_pixels=100_000, least_side=80)
