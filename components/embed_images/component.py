@@ -10,7 +10,6 @@ def embed_images(
     manifest: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
     config: dict = {},
-    workers: int = 1,
 ) -> str:
     """Embed every image with the labeler's image tower. Knows no entities.
 
@@ -19,8 +18,7 @@ def embed_images(
         model: URI of the labeler's `model` manifest.
         manifest: The manifest's JSON; URI, digest and counts as metadata.
         metrics: Every number of the manifest.
-        config: Section EmbedConfig.
-        workers: Processes of this step.
+        config: Section EmbedConfig; `decode_workers` says how many processes decode.
 
     Returns:
         URI of the `image_embeddings` manifest.
@@ -30,7 +28,7 @@ def embed_images(
     from openmofi.labeling.embed import embed_images as run
     from openmofi.summary import summarize
 
-    uri = run(samples, model, config=config, workers=int(workers))
+    uri = run(samples, model, config=config)
     summary = summarize(uri)
     Path(manifest.path).write_text(summary.text)
     manifest.metadata.update(summary.metadata)

@@ -20,23 +20,36 @@ from openmofi.versions import TableVersion, read_table_version
 SMALLEST_SIDE = 4
 
 
+@dataclass(frozen=True)
+class ToyGeometry:
+    """Whether each quarter of an image is bright, as a picture of two by two."""
+
+    height: int = 2
+    width: int = 2
+    least_side: int = 2
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        if min(image.size) < SMALLEST_SIDE:
+            raise ValueError("too small to have quarters")
+        values = np.asarray(image.convert("L")).astype(np.int64)
+        middle = values.shape[0] // 2, values.shape[1] // 2
+        quarters = np.empty((2, 2, 3), np.uint8)
+        for row, column in np.ndindex(2, 2):
+            part = np.split(np.split(values, [middle[0]])[row], [middle[1]], axis=1)[column]
+            quarters[row, column] = 255 * (part.sum() > 127 * part.size)
+        return quarters
+
+
 class ToyEncoder:
     """Four numbers of plus or minus a half: whether each quarter of an image is bright; of a text,
     bits of its hash."""
 
     dim = 4
+    device = "cpu"
+    preprocess = ToyGeometry()
 
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
-        if min(image.size) < SMALLEST_SIDE:
-            raise ValueError("too small to have quarters")
-        values = np.asarray(image.convert("L")).astype(np.int64)
-        rows, columns = values.shape[0] // 2, values.shape[1] // 2
-        quarters = [values[:rows, :columns], values[:rows, columns:]]
-        quarters += [values[rows:, :columns], values[rows:, columns:]]
-        return torch.tensor([0.5 if q.sum() > 127 * q.size else -0.5 for q in quarters])
-
-    def encode_images(self, images: torch.Tensor) -> np.ndarray:
-        return images.numpy().astype(np.float32)
+    def launch(self, pixels: torch.Tensor) -> torch.Tensor:
+        return (pixels[..., 0].reshape(-1, 4) > 0).float() - 0.5
 
     def encode_texts(self, texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
         bits = [int(hash_bytes(text.encode())[:1], 16) for text in texts]

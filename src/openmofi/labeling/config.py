@@ -1,31 +1,54 @@
 """Options of image embedding and entity scoring."""
 
 from string import Formatter
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from openmofi.config import Section
+from openmofi.workers import usable_cores
 
 _FIELDS = {"name", "description"}
 
 
 class EmbedConfig(Section):
-    """How images are embedded. Nothing here can change the result.
+    """How images are embedded.
 
     Args:
-        batch_size: Images per forward pass.
+        batch_size: Images per forward pass; ``None``: 256 on a GPU, 64 elsewhere.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
-        decode_threads: Threads that decode images ahead of the encoder.
+        precision: ``auto`` (bfloat16 on a GPU, float32 elsewhere), ``float32`` or ``bfloat16``.
+        compiled: Let torch.compile make kernels for the image tower first: minutes, once a run.
+        decode_workers: Processes that decode; ``None``: one a core where a GPU encodes, half as
+            many where the encoder needs the cores itself.
+        scaled_decoding: Decode large JPEGs at a fraction of their size that is at least twice what
+            the encoder takes.
     """
 
-    batch_size: int = Field(64, gt=0)
+    batch_size: int | None = Field(None, gt=0)
     device: str = "auto"
-    decode_threads: int = Field(4, gt=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compiled: bool = False
+    decode_workers: int | None = Field(None, gt=0)
+    scaled_decoding: bool = True
 
     def semantic(self) -> dict[str, Any]:
-        """Options that can change the result."""
-        return {}
+        """Options that can change the result.
+
+        The device's own precision is not among them, as the device is not: which rounding is good
+        enough is what ``auto`` leaves open.
+        """
+        asked = {} if self.precision == "auto" else {"precision": self.precision}
+        return {"scaled_decoding": self.scaled_decoding, **asked}
+
+    def images_per_pass(self, device: str) -> int:
+        """The batch size on a device."""
+        return self.batch_size or (256 if device.startswith("cuda") else 64)
+
+    def processes(self, device: str) -> int:
+        """The decoding processes beside a device."""
+        cores = usable_cores()
+        return self.decode_workers or (cores if device.startswith("cuda") else max(1, cores // 2))
 
 
 class LabelConfig(Section):
@@ -36,6 +59,9 @@ class LabelConfig(Section):
         name_template: The text of an entity without a description, of ``{name}``.
         image_weight: What a cosine of 1 counts, in log-odds, when homonyms settle; ``None`` takes
             the model's logit scale, 0 asks the text alone.
+        entities: Whose texts are encoded: ``mentioned``: those that the mentions name, by the step
+            that scores; ``all``: all of the knowledge base's, once ahead of it, as is right where
+            many pods score.
         batch_size: Texts per forward pass.
         device: See `EmbedConfig`.
     """
@@ -43,6 +69,7 @@ class LabelConfig(Section):
     template: str = "{name}, {description}"
     name_template: str = "{name}"
     image_weight: float | None = Field(None, ge=0, allow_inf_nan=False)
+    entities: Literal["mentioned", "all"] = "mentioned"
     batch_size: int = Field(64, gt=0)
     device: str = "auto"
 

@@ -39,3 +39,7 @@ def test_speed_options_are_not_semantic():
     assert EmbedConfig(batch_size=2).semantic() == EmbedConfig(device="cpu").semantic()
     assert LabelConfig(batch_size=2).semantic() == LabelConfig(device="cpu").semantic()
     assert LabelConfig(template="{name}").semantic() != LabelConfig().semantic()
+
+
+def test_when_texts_are_encoded_cannot_change_the_result():
+    assert LabelConfig(entities="all").semantic() == LabelConfig().semantic()

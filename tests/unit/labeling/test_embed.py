@@ -1,23 +1,21 @@
 import io
-import pickle
 
 import numpy as np
 import pytest
 import torch
 
 from openmofi.cli import main
-from openmofi.errors import InputError
+from openmofi.errors import InputError, ShardError
 from openmofi.images import decode_image
-from openmofi.keys import content_digest
 from openmofi.labeling.config import EmbedConfig
 from openmofi.labeling.embed import STAGE_VERSION, EmbedStage, embed_images, read_embeddings
 from openmofi.models.encoder import load_encoder
 from openmofi.models.importing import import_model
 from openmofi.records import image_embeddings_schema
 from openmofi.stage import ShardInput, run_stage
-from openmofi.versions import read_manifest, read_table_version
+from openmofi.versions import read_table_version
 from openmofi.work import align
-from support.labeling import ToyEmbedStage, quarters_png, read_tables
+from support.labeling import ToyEmbedStage, ToyEncoder, quarters_png, read_tables
 from support.models import noise, write_model
 from support.tables import Pair, noise_jpeg, write_pool
 
@@ -44,7 +42,7 @@ def embedded(pool, model):
 def test_every_image_has_the_vector_that_the_encoder_gives_it_alone(embedded, model):
     _, table = read_tables(embedded, "image_embeddings")
     encoder = load_encoder(model)
-    expected = [encoder.encode_pixels([decode_image(noise_jpeg(n))])[0] for n in range(8)]
+    expected = [encoder.encode_images([decode_image(noise_jpeg(n))])[0] for n in range(8)]
     vectors, position = read_embeddings(table)
     assert table.schema.equals(image_embeddings_schema(8), check_metadata=False)
     np.testing.assert_allclose(vectors, expected, atol=1e-3)
@@ -60,26 +58,41 @@ def test_refused_samples_are_rows_of_zeros_and_counts_add_up(embedded):
 
 
 def test_another_batch_size_finds_the_work_done(pool, model, embedded, capsys):
-    again = embed_images(pool.samples[0], model, config={"batch_size": 3.0, "decode_threads": 1})
+    again = embed_images(pool.samples[0], model, config={"batch_size": 3.0, "decode_workers": 2})
     assert again == embedded
     assert "2 shards, 2 reused, 0 to do" in capsys.readouterr().err
 
 
 def test_vectors_have_the_same_bits_with_any_number_of_threads(tmp_path):
-    """Workers share the cores, so their number changes the threads of each."""
     pool = write_pool(tmp_path, {"a": [Pair(noise_jpeg(n), f"picture {n}") for n in range(3)]})
     model = import_model(pool.root, source=str(write_model(tmp_path / "m", config="tiny")))
-    store, version = read_table_version(pool.samples[0], "samples")
-    (work,) = align({"samples": version})
     before, tables = torch.get_num_threads(), []
     try:
         for threads in (1, 2):
-            stage = EmbedStage(model, "digest", EmbedConfig(batch_size=32), threads=threads)
-            stage.setup()
-            tables.append(stage.process(ShardInput(store, work, "")).table)
+            torch.set_num_threads(threads)
+            tables += streamed(pool, EmbedStage(model, "digest", EmbedConfig(batch_size=32)))
     finally:
         torch.set_num_threads(before)
     assert tables[0].equals(tables[1])
+
+
+def test_vectors_have_the_same_bits_wherever_a_shard_stands(tmp_path):
+    """A re-run after a failure puts other images into the same batch."""
+    shards = {name: [Pair(noise_jpeg(n), name) for n in range(3)] for name in "abc"}
+    pool = write_pool(tmp_path, shards)
+    model = import_model(pool.root, source=str(write_model(tmp_path / "m", config="tiny")))
+    first, second, third = streamed(pool, EmbedStage(model, "d", EmbedConfig(batch_size=4)))
+    assert first.equals(second)
+    assert first.equals(third)
+
+
+def streamed(pool, stage):
+    """The tables of all shards, without a store to put them in."""
+    store, version = read_table_version(pool.samples[0], "samples")
+    stage.setup()
+    work = align({"samples": version})
+    outputs = stage.stream([ShardInput(store, one, "") for one in work])
+    return [output.table for _, output in outputs]
 
 
 def test_another_model_is_other_work(pool, embedded, tmp_path, capsys):
@@ -88,15 +101,67 @@ def test_another_model_is_other_work(pool, embedded, tmp_path, capsys):
     assert "0 reused, 2 to do" in capsys.readouterr().err
 
 
-def test_a_stage_sent_to_another_process_gives_the_same_table(pool, model, embedded):
+def test_batches_run_across_shards(tmp_path):
+    shards = {name: [Pair(quarters_png(n), name) for n in range(3)] for name in "ab"}
+    stage = ToyEmbedStage("", "toy", EmbedConfig(batch_size=4))
+    sizes = []
+
+    class Watched(ToyEncoder):
+        def launch(self, pixels):
+            sizes.append(len(set(map(bytes, pixels.numpy()))))
+            return super().launch(pixels)
+
+    stage.setup = lambda: setattr(stage, "encoder", Watched())
+    tables = streamed(write_pool(tmp_path, shards), stage)
+    assert sizes == [3, 2]  # a0 a1 a2 b0, then b1 b2
+    assert tables[0].equals(tables[1])
+
+
+def test_a_bad_shard_is_told_and_the_others_are_whole(tmp_path, capsys):
+    shards = {name: [Pair(quarters_png(0), name)] for name in "abc"}
+    pool = write_pool(tmp_path, shards)
     store, version = read_table_version(pool.samples[0], "samples")
-    stage = EmbedStage(model, read_manifest(model, "model").digest, EmbedConfig(batch_size=2))
-    copy = pickle.loads(pickle.dumps(stage))
-    copy.setup()
-    _, expected = read_table_version(embedded, "image_embeddings")
-    for work, entry in zip(align({"samples": version}), expected.shards, strict=True):
-        output = copy.process(ShardInput(store, work, ""))
-        assert content_digest(output.table) == entry.content_digest
+    work = align({"samples": version})
+    whole = store.get(work[1].tar_key)
+    store.put(work[1].tar_key, whole[:520])
+    stage = ToyEmbedStage("", "toy", EmbedConfig(batch_size=2))
+    with pytest.raises(ShardError, match=r"'b' failed: .*\.tar is cut short at byte 520"):
+        run_stage(stage, store, work)
+    store.put(work[1].tar_key, whole)
+    capsys.readouterr()
+    _, table = read_tables(run_stage(stage, store, work), "image_embeddings")
+    assert "2 reused, 1 to do" in capsys.readouterr().err
+    assert table.column("status").to_pylist() == ["ok"] * 3
+
+
+def test_a_shard_without_a_usable_image_has_its_rows(tmp_path):
+    shards = {"a": [Pair(quarters_png(0), "a")], "b": [REFUSED], "c": [REFUSED, REFUSED]}
+    tables = streamed(write_pool(tmp_path, shards), ToyEmbedStage("", "toy", EmbedConfig()))
+    assert [table.column("status").to_pylist() for table in tables] == [
+        ["ok"],
+        ["skipped"],
+        ["skipped"] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "same"),
+    [
+        ({"batch_size": 7, "device": "cpu", "compiled": True, "decode_workers": 3}, True),
+        ({"precision": "float32"}, False),
+        ({"precision": "bfloat16"}, False),
+        ({"scaled_decoding": False}, False),
+    ],
+)
+def test_only_what_can_change_a_vector_is_other_work(config, same):
+    assert (EmbedConfig(**config).semantic() == EmbedConfig().semantic()) is same
+
+
+def test_decoding_takes_every_core_beside_a_gpu_and_half_beside_the_cpu(monkeypatch):
+    monkeypatch.setattr("openmofi.labeling.config.usable_cores", lambda: 8)
+    assert EmbedConfig().processes("cuda:0") == 8
+    assert EmbedConfig().processes("cpu") == 4
+    assert EmbedConfig(decode_workers=3).processes("cuda") == 3
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +192,7 @@ def test_a_sample_that_cannot_be_embedded_is_counted_and_the_rest_is_whole(fixed
 def test_output_on_a_fixed_shard_is_pinned_to_the_stage_version(fixed):
     version, _ = read_tables(fixed, "image_embeddings")
     assert (STAGE_VERSION, version.shards[0].content_digest) == (
-        1,
+        2,
         "b8102c892c384aed588eb83ee6254f41",
     ), "output has changed: raise STAGE_VERSION in labeling/embed.py and pin the new digest"
 
