@@ -9,6 +9,7 @@ from components.assemble_dataset import assemble_dataset
 from components.build_knowledge_base import build_knowledge_base
 from components.build_shards import build_shards
 from components.detect_text import detect_text
+from components.embed_entities import embed_entities
 from components.embed_images import embed_images
 from components.import_model import import_model
 from components.ingest_pairs import ingest_pairs
@@ -71,6 +72,12 @@ def label_crawl(place: Placement, crawl: Crawl) -> Tables:
             config=sections["ingest"],
         )
     )
+    # The model as it comes out of this step: the graph then says that labelling waits for it.
+    labeler = place(
+        embed_entities(
+            knowledge_base=crawl.knowledge_base, model=crawl.labeler, config=sections["label"]
+        )
+    ).outputs["Output"]
     with dsl.ParallelFor(plan.outputs["Output"]) as group:
         samples = place(ingest_pairs(group=group, workers=workers)).outputs["Output"]
         mentions = place(
@@ -82,9 +89,7 @@ def label_crawl(place: Placement, crawl: Crawl) -> Tables:
             )
         ).outputs["Output"]
         embeddings = place(
-            embed_images(
-                samples=samples, model=crawl.labeler, config=sections["embed"], workers=workers
-            )
+            embed_images(samples=samples, model=crawl.labeler, config=sections["embed"])
         ).outputs["Output"]
         regions = place(
             detect_text(samples=samples, config=sections["detect"], workers=workers)
@@ -94,7 +99,7 @@ def label_crawl(place: Placement, crawl: Crawl) -> Tables:
                 image_embeddings=embeddings,
                 mentions=mentions,
                 knowledge_base=crawl.knowledge_base,
-                model=crawl.labeler,
+                model=labeler,
                 config=sections["label"],
                 workers=workers,
             )

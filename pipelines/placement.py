@@ -93,6 +93,7 @@ STEPS: Mapping[str, Need] = {
     "ingest-pairs": Need(CPU, 12 * HOUR),
     "link-entities": Need(CPU, 12 * HOUR),
     "embed-images": Need(GPU_INFERENCE, 12 * HOUR),
+    "embed-entities": Need(GPU_INFERENCE, 12 * HOUR),
     "label-images": Need(CPU, 12 * HOUR),
     "detect-text": Need(GPU_INFERENCE, 12 * HOUR),
     "assemble-dataset": Need(CPU, 6 * HOUR),

@@ -18,7 +18,8 @@ from pipelines.placement import SETTINGS, STEPS, STORAGE_SECRET
 STEPS_OF = {
     "curate": {
         "plan-shards", "build-knowledge-base", "import-model", "ingest-pairs", "link-entities",
-        "embed-images", "label-images", "detect-text", "assemble-dataset", "build-shards",
+        "embed-images", "embed-entities", "label-images", "detect-text", "assemble-dataset",
+        "build-shards",
     },
     "train": {"train-model", "evaluate-model", "register-model"},
 }  # fmt: skip
@@ -127,6 +128,17 @@ def test_credentials_come_by_reference_only(one):
         assert [s["configMapName"] for s in settings["configMapAsEnv"]] == [SETTINGS]
     keys = set(re.findall(r"secretKey: (\S+)", one[1].read_text()))
     assert keys == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+
+
+def test_labelling_waits_for_the_entities_and_embedding_does_not(one):
+    models = {
+        step_of(name): task["inputs"]["parameters"]["model"]["componentInputParameter"]
+        for name, task in tasks_of(one[2])
+        if step_of(name) in ("label-images", "embed-images")
+    }
+    assert models.keys() == (set() if one[0] == "train" else {"label-images", "embed-images"})
+    behind = {step for step, model in models.items() if "embed-entities" in model}
+    assert behind == models.keys() - {"embed-images"}
 
 
 def test_no_step_uses_kfps_own_cache(one):

@@ -1,6 +1,7 @@
 """`curate` as a user runs it: the real graph, the real library, a crawl of a dozen pictures."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,11 @@ def test_curate_counts_every_sample_and_does_nothing_twice(workplace, capfd):
     card = next(line for line in shown.out.splitlines() if line.startswith("data card"))
     assert Path(card.split()[-1]).is_file()
 
-    again, shown = run(capfd, "again", "--set", "assemble.seed=1")
+    assert "entity_texts: none ahead" in shown.err
+
+    ahead = ("--set", "label.entities=all")  # changes no result, so no key
+    again, shown = run(capfd, "again", "--set", "assemble.seed=1", *ahead)
+    assert re.search(r"entity_texts: \d+ texts, [1-9]\d* reused, \d+ to encode", shown.err)
     assert of_step(again, "detect-text") == of_step(outputs, "detect-text")
     assert of_step(again, "assemble-dataset") != [uri]
     for stage in ("samples", "mentions", "image_embeddings", "entity_scores", "text_regions"):

@@ -10,36 +10,34 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from openmofi.config import parse_config
 from openmofi.entities.knowledge_base import load_knowledge_base
-from openmofi.errors import InputError, ShardError
+from openmofi.errors import InputError
+from openmofi.labeling.candidates import score_candidates
 from openmofi.labeling.config import LabelConfig
 from openmofi.labeling.embed import read_embeddings
-from openmofi.labeling.settle import settle
 from openmofi.labeling.texts import (
     TextModel,
-    embed_texts,
+    encode_texts,
+    entity_texts_of,
     read_entity_texts,
     write_entity_texts,
 )
 from openmofi.models.device import check_device
 from openmofi.models.logit_scale import read_logit_scale
-from openmofi.records import ENTITY_SCORES, Status, checked
+from openmofi.records import Status
 from openmofi.stage import ShardInput, StageOutput, plan, run_stage
 from openmofi.storage import Store
 from openmofi.versions import TableVersion, read_manifest, read_table_version
 from openmofi.work import Work, align
 
-STAGE_VERSION = 2
-
-_CHUNK = 65_536  # candidates gathered at once
+STAGE_VERSION = 3
 
 
 def label_images(
@@ -87,8 +85,9 @@ def label_images(
             if stage.image_weight is None:
                 stage.image_weight = read_logit_scale(model)
             ids = _candidates(store, todo)
-            texts = _entity_texts(knowledge_base, options, ids)
-            write_entity_texts(stage.folder, ids, embed_texts(store, encoder, texts))
+            texts = entity_texts_of(load_knowledge_base(knowledge_base), options, ids)
+            keys = encode_texts(store, encoder, texts)
+            write_entity_texts(stage.folder, ids, store, encoder.digest, keys)
         return run_stage(stage, store, work, workers=int(workers))
 
 
@@ -107,22 +106,10 @@ def _candidates(store: Store, todo: Sequence[Work]) -> list[str]:
     """Sorted ids of all entities that occur in the mentions of the given shards."""
     ids: set[str] = set()
     for work in todo:
-        table = ShardInput(store, work, "").table("mentions")
-        ids.update(table.column("entity_id").unique().to_pylist())
+        file = pq.ParquetFile(pa.BufferReader(store.get(work.tables["mentions"])))
+        column = file.read(["entity_id"], use_threads=False).column(0)
+        ids.update(column.unique().to_pylist())
     return sorted(ids)
-
-
-def _entity_texts(knowledge_base: str, options: LabelConfig, ids: Sequence[str]) -> list[str]:
-    """What stands for each entity, in the order of ``ids``."""
-    entities = load_knowledge_base(knowledge_base).entities
-    known = entities.column("entity_id").combine_chunks()
-    rows = pc.index_in(pa.array(ids, pa.string()), value_set=known)
-    if rows.null_count:
-        unknown = ids[rows.is_null().index(True).as_py()]
-        raise InputError(f"entity '{unknown}' of the mentions is not in {knowledge_base}")
-    names, descriptions = (entities.column(c).take(rows) for c in ("name", "description"))
-    pairs = zip(names.to_pylist(), descriptions.to_pylist(), strict=True)
-    return [options.text_of(name, description) for name, description in pairs]
 
 
 @dataclass
@@ -158,118 +145,22 @@ class ScoreStage:
 
     def process(self, shard: ShardInput) -> StageOutput:
         """Score the shard's candidates."""
+        if self.image_weight is None:
+            raise ValueError("the stage was given no image_weight")
         vectors, position = read_embeddings(shard.table("image_embeddings"))
-        mentions = shard.table("mentions")
-        rows = mentions.column("row").to_numpy().astype(np.int64)
-        if len(rows) and rows.max() >= len(position):
-            raise ShardError(f"mentions name row {rows.max()} of {len(position)} samples")
-        usable = position[rows] >= 0
-        mentions, rows = mentions.filter(pa.array(usable)), rows[usable]
-        entities = self.entities.rows(mentions.column("entity_id").combine_chunks())
-        if len(entities) and entities.min() < 0:
-            raise ShardError("mentions name an entity whose text was not embedded")
-        pairs = distinct_pairs(rows, entities)
-        cosines = pair_cosines(vectors, position[pairs.rows], self.entities.vectors, pairs.entities)
-        table, totals = self._table(mentions, pairs, cosines)
-        scored, seen = len(np.unique(rows)), len(position)
+        table, totals = score_candidates(
+            shard.table("mentions"),
+            vectors,
+            position,
+            self.entities,
+            image_weight=self.image_weight,
+        )
+        scored = pc.sum(pc.equal(table.column("rank"), 0)).as_py() or 0
         counts = {
             str(Status.OK): scored,
             "no_candidates": len(vectors) - scored,
-            str(Status.SKIPPED): seen - len(vectors),
+            str(Status.SKIPPED): len(position) - len(vectors),
         }
         return StageOutput(
             table, {cause: count for cause, count in counts.items() if count}, totals=totals
         )
-
-    def _table(
-        self, mentions: pa.Table, pairs: "Pairs", cosines: npt.NDArray[np.float32]
-    ) -> tuple[pa.Table, dict[str, int]]:
-        """The table of all pairs, with what their mentions make of them, and its totals."""
-        if self.image_weight is None:
-            raise ValueError("the stage was given no image_weight")
-        numbers = mentions.column("mention").to_numpy().astype(np.int64)
-        numbers += pairs.rows[pairs.places] * (numbers.max(initial=0) + 1)
-        ranks = mentions.column("rank").to_numpy()
-        settled = settle(
-            numbers,
-            mentions.column("context_score").to_numpy(),
-            cosines[pairs.places],
-            ranks,
-            pairs.entities[pairs.places],
-            self.image_weight,
-        )
-        posteriors = np.zeros(len(cosines), np.float32)
-        np.maximum.at(posteriors, pairs.places, settled.posterior)
-        best = np.zeros(len(cosines), np.bool_)
-        best[pairs.places[settled.best]] = True
-        ids = self.entities.ids.take(pa.array(pairs.entities))
-        totals = {
-            "candidates": len(cosines),
-            "mentions": int(settled.best.sum()),
-            "overruled": int((settled.best & (ranks > 0)).sum()),
-        }
-        return rank_scores(pairs.rows, ids, cosines, posteriors, best), totals
-
-
-class Pairs(NamedTuple):
-    """Distinct pairs of sample and entity, sorted by both: one however often it is mentioned."""
-
-    rows: npt.NDArray[np.int64]
-    entities: npt.NDArray[np.int64]  # rows of the sorted ids
-    places: npt.NDArray[np.int64]  # of each candidate, its pair
-
-
-def distinct_pairs(rows: npt.NDArray[np.int64], entities: npt.NDArray[np.int64]) -> Pairs:
-    """The pairs of candidates that are given by row and entity."""
-    base = int(entities.max(initial=0)) + 1
-    found, places = np.unique(rows * base + entities, return_inverse=True)
-    return Pairs(found // base, found % base, places)
-
-
-def pair_cosines(
-    images: npt.NDArray[np.float32],
-    image_rows: npt.NDArray[np.int64],
-    entities: npt.NDArray[np.float16],
-    entity_rows: npt.NDArray[np.int64],
-) -> npt.NDArray[np.float32]:
-    """Cosines of pairs.
-
-    Args:
-        images: Unit vectors ``[I, dim]``.
-        image_rows: ``[pairs]``.
-        entities: Unit vectors ``[E, dim]``, may be memory mapped.
-        entity_rows: ``[pairs]``.
-
-    Returns:
-        ``float32[pairs]``, within -1 and 1.
-    """
-    used, local = np.unique(entity_rows, return_inverse=True)
-    texts = entities[used].astype(np.float32)
-    scores = np.empty(len(image_rows), np.float32)
-    for start in range(0, len(image_rows), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        scores[part] = np.einsum("pd,pd->p", images[image_rows[part]], texts[local[part]])
-    return scores.clip(-1, 1)
-
-
-def rank_scores(
-    rows: npt.NDArray[np.int64],
-    ids: pa.Array,
-    cosines: npt.NDArray[np.float32],
-    posteriors: npt.NDArray[np.float32],
-    settled: npt.NDArray[np.bool_],
-) -> pa.Table:
-    """The ``entity_scores`` table, best first in each row; the pairs are sorted by row and id."""
-    order = np.lexsort((np.arange(len(rows)), -cosines, rows))
-    rows = rows[order]
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    first = np.repeat(starts, np.diff(starts, append=len(rows)))
-    columns = {
-        "row": rows,
-        "entity_id": ids.take(pa.array(order)),
-        "clip_score": cosines[order],
-        "rank": np.arange(len(rows)) - first,
-        "posterior": posteriors[order],
-        "settled": settled[order],
-    }
-    return checked(pa.table(columns), ENTITY_SCORES)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from openmofi.labeling.kernels_scores import settle_groups
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
@@ -30,7 +32,7 @@ def settle(
     """Posteriors of candidates given text and image.
 
     Args:
-        mentions: ``[candidates]`` number of the mention, in any order.
+        mentions: ``[candidates]`` number of the mention; the candidates of one stand together.
         context: ``[candidates]`` posterior given the text, 0 to 1.
         cosines: ``[candidates]`` of the entity's text and the image.
         ranks: ``[candidates]`` by the text; settles a tie of equal cosines.
@@ -39,13 +41,4 @@ def settle(
     """
     logits = np.log(np.maximum(context, _LEAST).astype(np.float64))
     logits += weight * cosines.astype(np.float64)
-    order = np.lexsort((entities, ranks, -cosines, -logits, mentions))
-    starts = np.flatnonzero(np.diff(mentions[order], prepend=-1))
-    sizes = np.diff(starts, append=len(order))
-    first = order[starts]
-    shares = np.exp(logits[order] - np.repeat(logits[first], sizes))
-    posterior = np.empty(len(order), np.float32)
-    posterior[order] = shares / np.repeat(np.add.reduceat(shares, starts), sizes)
-    best = np.zeros(len(order), np.bool_)
-    best[first] = True
-    return Settled(posterior, best)
+    return Settled(*settle_groups(mentions, logits, cosines, ranks, entities))

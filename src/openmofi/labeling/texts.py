@@ -1,31 +1,38 @@
-"""Entities in words, as vectors: each text is encoded once per model, in any run.
+"""Entities in words, as vectors: encoded once per model, mapped by every worker."""
 
-Vectors lie in parts, ``text_embeddings/<model digest>/<part>.parquet``, found by a hash of the text
-itself. So another knowledge base that says the same of an entity, or another template that comes
-to the same words, encodes nothing. A part is named by the texts in it and never changed: two runs
-at once write parts of their own, and a text that stands in two is read from the first by name.
-"""
-
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from openmofi.keys import hash_bytes, hash_json
+from openmofi.entities.arrays import map_table
+from openmofi.entities.kernels_hash import fixed
+from openmofi.entities.knowledge_base import KnowledgeBase
+from openmofi.errors import InputError, StorageError
+from openmofi.labeling.config import LabelConfig
+from openmofi.labeling.kernels_scores import find_strings, hash_strings
+from openmofi.labeling.text_parts import (
+    PART_TEXTS,
+    Halves,
+    Keys,
+    copy_vectors,
+    match_parts,
+    part_width,
+    text_keys,
+    write_part,
+)
 from openmofi.progress import bar, say
-from openmofi.records import from_parquet, read_parquet, to_parquet
 from openmofi.storage import Store
 
-Halves = npt.NDArray[np.float16]
-
-_PART_TEXTS = 2048  # a killed run loses at most this many encodings
-_IDS, _VECTORS = "ids.parquet", "vectors.npy"
+_IDS, _VECTORS = "ids.arrow", "vectors.npy"
+_IDS_SCHEMA = pa.schema([pa.field("entity_id", pa.large_string(), nullable=False)])
+_BLOCK = 65_536  # texts put together at once
 
 
 class TextEncoder(Protocol):
@@ -58,65 +65,69 @@ class TextModel:
         return load_encoder(self.uri, device=self.device)
 
 
-def embed_texts(store: Store, model: TextModel, texts: Sequence[str]) -> Halves:
-    """Unit vectors of texts: from the store where they are known, encoded and stored otherwise.
+def entity_texts_of(
+    base: KnowledgeBase, options: LabelConfig, ids: Sequence[str] | pa.Array
+) -> list[str]:
+    """What stands for each entity, in the order of ``ids``.
+
+    Raises:
+        InputError: The knowledge base lacks an entity.
+    """
+    known = base.entities.column("entity_id").combine_chunks()
+    ids = pa.array(ids, known.type)
+    rows = pc.index_in(ids, value_set=known)
+    if rows.null_count:
+        unknown = ids[rows.is_null().index(True).as_py()]
+        raise InputError(f"entity '{unknown}' of the mentions is not in {base.folder}")
+    texts: list[str] = []
+    for start in range(0, len(rows), _BLOCK):
+        block = base.entities.select(["name", "description"]).take(rows[start : start + _BLOCK])
+        names, descriptions = (column.to_pylist() for column in block.columns)
+        texts += map(options.text_of, names, descriptions)
+    return texts
+
+
+def encode_texts(store: Store, model: TextModel, texts: Sequence[str]) -> Keys:
+    """Make sure that the store has each text's vector: encode what no run has encoded before.
 
     Args:
-        store: Where the parts lie.
-        model: The encoder.
+        store: Where the parts lie; see `openmofi.labeling.text_parts`.
+        model: The encoder; loaded only if there is something to encode.
         texts: May repeat.
 
     Returns:
-        ``float16[len(texts), dim]`` in the order of ``texts``; ``[0, 0]`` of no texts.
+        The key of each text.
+
+    Raises:
+        InputError: The model's vector of a text is not finite.
     """
-    keys = {text: hash_bytes(text.encode()) for text in texts}
-    found = _known_vectors(store, model.digest, set(keys.values()))
-    missing = sorted(text for text, key in keys.items() if key not in found)
-    reused = len(keys) - len(missing)
-    say(f"entity_texts: {len(keys)} texts, {reused} reused, {len(missing)} to encode")
-    if missing:
+    keys = text_keys(texts)
+    wanted, firsts = np.unique(keys, return_index=True)
+    missing = np.ones(len(wanted), np.bool_)
+    for match in match_parts(store, model.digest, wanted):
+        missing[match.wanted] = False
+    places = np.flatnonzero(missing)
+    reused = len(wanted) - len(places)
+    say(f"entity_texts: {len(wanted)} texts, {reused} reused, {len(places)} to encode")
+    if len(places):
         encoder = model.load()
-        blocks = list(_blocks(missing))
-        for block in bar(blocks, label="entity_texts", total=len(blocks), unit="block"):
+        starts = range(0, len(places), PART_TEXTS)
+        for start in bar(starts, label="entity_texts", total=len(starts), unit="block"):
+            part = places[start : start + PART_TEXTS]
+            block = [texts[first] for first in firsts[part]]
             vectors = encoder.encode_texts(block, batch_size=model.batch_size)
-            part = dict(zip((keys[t] for t in block), vectors.astype(np.float16), strict=True))
-            _write_part(store, model.digest, part)
-            found |= part
-    if not texts:
-        return np.zeros((0, 0), np.float16)
-    return np.stack([found[keys[text]] for text in texts])
+            write_part(store, model.digest, wanted[part], _as_halves(model, block, vectors))
+    return keys
 
 
-def _blocks(texts: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(texts), _PART_TEXTS):
-        yield texts[start : start + _PART_TEXTS]
-
-
-def _folder(digest: str) -> str:
-    return f"text_embeddings/{digest}"
-
-
-def _write_part(store: Store, digest: str, part: dict[str, Halves]) -> None:
-    matrix = np.stack(list(part.values()))
-    column = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
-    table = pa.table({"text": pa.array(list(part), pa.string()), "embedding": column})
-    store.put(f"{_folder(digest)}/{hash_json(list(part))}.parquet", to_parquet(table))
-
-
-def _known_vectors(store: Store, digest: str, wanted: set[str]) -> dict[str, Halves]:
-    """Vectors of wanted texts by their hash, as far as the parts hold them."""
-    found: dict[str, Halves] = {}
-    for info in store.list(f"{_folder(digest)}/"):
-        if len(found) == len(wanted):
-            break
-        table = from_parquet(store.get(info.key))
-        rest = pa.array(sorted(wanted - found.keys()), pa.string())
-        table = table.filter(pc.is_in(table.column("text"), value_set=rest))
-        if table.num_rows:
-            flat = table.column("embedding").combine_chunks().flatten()
-            matrix = flat.to_numpy(zero_copy_only=False).reshape(table.num_rows, -1)
-            found.update(zip(table.column("text").to_pylist(), matrix, strict=True))
-    return found
+def _as_halves(model: TextModel, texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Halves:
+    with np.errstate(over="ignore"):
+        halves = vectors.astype(np.float16)
+    odd = ~np.isfinite(halves).all(axis=1)
+    if odd.any():
+        text = texts[int(odd.argmax())]
+        raise InputError(f"model {model.uri} gives no finite vector of the text {text!r:.80}")
+    return halves
 
 
 @dataclass(frozen=True)
@@ -133,19 +144,64 @@ class EntityTexts:
 
     def rows(self, entity_ids: pa.Array) -> npt.NDArray[np.int64]:
         """The row of each entity, or -1."""
-        found = pc.fill_null(pc.index_in(entity_ids, value_set=self.ids), -1)
-        rows: npt.NDArray[np.int64] = found.to_numpy(zero_copy_only=False).astype(np.int64)
+        coded = entity_ids.dictionary_encode()
+        found = find_strings(*_buffers(coded.dictionary), *self._strings, self._slots)
+        rows: npt.NDArray[np.int64] = found[coded.indices.to_numpy(zero_copy_only=False)]
         return rows
 
+    @functools.cached_property
+    def _strings(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+        return _buffers(self.ids)
 
-def write_entity_texts(folder: Path, ids: Sequence[str], vectors: Halves) -> None:
-    """Write what `read_entity_texts` maps; ``ids`` must be sorted."""
-    pq.write_table(pa.table({"entity_id": pa.array(ids, pa.string())}), folder / _IDS)
-    np.save(folder / _VECTORS, vectors)
+    @functools.cached_property
+    def _slots(self) -> npt.NDArray[np.int32]:
+        # Once, since arrow would hash two million ids again for the few thousand of each shard.
+        return hash_strings(*self._strings)
+
+
+def _buffers(strings: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Where each string begins, with the end of the last, and the bytes."""
+    if not len(strings):
+        return fixed(np.zeros(1, np.int64)), fixed(np.zeros(0, np.uint8))
+    width: Any = np.int64 if pa.types.is_large_string(strings.type) else np.int32
+    _, offsets, data = strings.buffers()
+    begin = strings.offset * np.dtype(width).itemsize
+    starts = np.frombuffer(offsets, width, len(strings) + 1, begin).astype(np.int64, copy=False)
+    return fixed(starts), fixed(np.frombuffer(data or b"", np.uint8))
+
+
+def write_entity_texts(
+    folder: Path, ids: Sequence[str] | pa.Array, store: Store, digest: str, keys: Keys
+) -> None:
+    """Copy vectors out of the store to a table that `read_entity_texts` maps.
+
+    Part by part: the table is never in memory as a whole.
+
+    Args:
+        folder: Gets the table.
+        ids: Sorted entity ids.
+        store: Where the parts lie.
+        digest: Of the model.
+        keys: Of each entity's text, which `encode_texts` has seen.
+
+    Raises:
+        StorageError: A part is damaged, or gone meanwhile.
+    """
+    column = pa.array(ids, pa.large_string())
+    with pa.OSFile(str(folder / _IDS), "wb") as sink, pa.ipc.new_file(sink, _IDS_SCHEMA) as writer:
+        writer.write_batch(pa.record_batch([column], schema=_IDS_SCHEMA))
+    wanted, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    matches = list(match_parts(store, digest, wanted))
+    if sum(len(match.wanted) for match in matches) < len(wanted):
+        raise StorageError(f"{store.uri} has lost entity texts of model {digest}; run it again")
+    width = part_width(store, matches[0].part) if matches else 0
+    out: Any = np.lib.format.open_memmap(folder / _VECTORS, "w+", np.float16, (len(keys), width))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    copy_vectors(store, matches, starts, out, np.argsort(inverse, kind="stable"))
+    out.flush()
 
 
 def read_entity_texts(folder: Path) -> EntityTexts:
-    """Map the vectors of a folder written by `write_entity_texts`."""
-    ids = read_parquet(folder / _IDS).column("entity_id").combine_chunks()
-    vectors = np.load(folder / _VECTORS, mmap_mode="r")
-    return EntityTexts(ids, vectors)
+    """Map the table that `write_entity_texts` wrote."""
+    ids = map_table(folder / _IDS, _IDS_SCHEMA).column("entity_id").combine_chunks()
+    return EntityTexts(ids, np.load(folder / _VECTORS, mmap_mode="r"))

@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from openmofi.cli import main
@@ -10,14 +9,8 @@ from openmofi.entities.build import build_knowledge_base
 from openmofi.errors import InputError
 from openmofi.images import decode_image
 from openmofi.labeling.embed import embed_images
-from openmofi.labeling.score import (
-    STAGE_VERSION,
-    ScoreStage,
-    distinct_pairs,
-    label_images,
-    pair_cosines,
-    rank_scores,
-)
+from openmofi.labeling.score import STAGE_VERSION, ScoreStage, label_images
+from openmofi.labeling.text_parts import text_keys, write_part
 from openmofi.labeling.texts import write_entity_texts
 from openmofi.models.encoder import load_encoder
 from openmofi.models.folder import load_model
@@ -83,7 +76,7 @@ def laid(tmp_path):
 def test_every_candidate_has_the_cosine_of_its_text_and_the_image(laid):
     version, table = read_tables(laid.label(), "entity_scores")
     encoder = load_encoder(laid.model)
-    images = encoder.encode_pixels([decode_image(noise_jpeg(n)) for n in (0, 2)])
+    images = encoder.encode_images([decode_image(noise_jpeg(n)) for n in (0, 2)])
     texts = dict(zip(TEXTS, encoder.encode_texts(list(TEXTS.values())), strict=True))
     found = {(r["row"], r["entity_id"]): r["clip_score"] for r in table.to_pylist()}
     expected = {
@@ -184,72 +177,35 @@ def test_the_models_own_weight_is_taken_unless_one_is_given(laid):
 
 def test_the_command_prints_the_uri(laid, capsys):
     inputs = ["--embeddings", laid.embeddings, "--mentions", laid.mentions, "--kb", laid.kb]
-    assert main(["labeling", "label", *inputs, "--model", laid.model]) == 0
+    assert main(["labeling", "score", *inputs, "--model", laid.model]) == 0
     uri = capsys.readouterr().out.strip()
     assert json.loads(Path(uri.removeprefix("file://")).read_text())["kind"] == "entity_scores"
     assert uri == laid.label()
 
 
-def test_cosines_equal_a_loop(monkeypatch):
-    monkeypatch.setattr("openmofi.labeling.score._CHUNK", 3)
-    generator = np.random.default_rng(0)
-    images = generator.normal(size=(4, 5)).astype(np.float32)
-    texts = generator.normal(size=(6, 5)).astype(np.float16)
-    images /= np.linalg.norm(images, axis=1, keepdims=True)
-    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-    rows, entities = generator.integers(0, 4, 10), generator.integers(0, 6, 10)
-    expected = [
-        sum(float(a) * float(b) for a, b in zip(images[r], texts[e], strict=True))
-        for r, e in zip(rows, entities, strict=True)
-    ]
-    np.testing.assert_allclose(pair_cosines(images, rows, texts, entities), expected, atol=1e-6)
-
-
-def test_candidates_are_distinct_and_sorted():
-    rows, entities = np.array([2, 0, 2, 0, 2]), np.array([1, 0, 1, 0, 0])
-    pairs = distinct_pairs(rows, entities)
-    assert list(zip(pairs.rows, pairs.entities, strict=True)) == [(0, 0), (2, 0), (2, 1)]
-    assert pairs.places.tolist() == [2, 0, 2, 0, 1]
-
-
-def test_no_candidate_is_no_pair():
-    nothing = np.zeros(0, np.int64)
-    assert [len(column) for column in distinct_pairs(nothing, nothing)] == [0, 0, 0]
-
-
-def test_the_best_entity_of_each_image_comes_first_and_ties_go_by_id():
-    cosines = np.array([0.125, 0.5, 0.25, 0.5, 0.5], np.float32)
-    posteriors = np.array([0, 1, 2, 3, 4], np.float32) / 4
-    settled = np.array([True, False, False, True, False])
-    ids = pa.array(["a", "b", "c", "a", "b"])
-    ranked = rank_scores(np.array([0, 0, 0, 4, 4]), ids, cosines, posteriors, settled)
-    assert [tuple(row.values()) for row in ranked.to_pylist()] == [
-        (0, "b", 0.5, 0, 0.25, False),
-        (0, "c", 0.25, 1, 0.5, False),
-        (0, "a", 0.125, 2, 0, True),
-        (4, "a", 0.5, 0, 0.75, True),
-        (4, "b", 0.5, 1, 1, False),
-    ]
-
-
 def test_output_on_a_fixed_shard_is_pinned_to_the_stage_version(tmp_path):
+    # The text is sure of E1, and the image likes E2 better.
+    sure = [Candidate("E1", 0, 0.875), Candidate("E2", 0, 0.0625), Candidate("E3", 0, 0.0625)]
     pairs = [
-        Pair(noise_jpeg(0), "0", [mention("E1", "E2", "E3")], embedding=(0.5, 0.5, 0.5, 0.5)),
+        Pair(noise_jpeg(0), "0", [sure], embedding=(0.5, 0.5, 0.5, 0.5)),
         Pair(noise_jpeg(1), "1", [mention("E3")], embedding=(0.5, -0.5, 0.5, -0.5)),
     ]
     pool = write_pool(tmp_path / "root", {"a": pairs})
     store, images = read_table_version(pool.image_embeddings[0], "image_embeddings")
     _, linked = read_table_version(pool.mentions[0], "mentions")
     signs = [[1, 1, 1, -1], [1, 1, 1, 1], [-1, -1, 1, 1]]
-    write_entity_texts(tmp_path, ["E1", "E2", "E3"], np.array(signs, np.float16) / 2)
+    keys = text_keys(["E1", "E2", "E3"])
+    order = np.argsort(keys)
+    write_part(store, "m", keys[order], np.array(signs, np.float16)[order] / 2)
+    write_entity_texts(tmp_path, ["E1", "E2", "E3"], store, "m", keys)
     work = align({"image_embeddings": images, "mentions": linked})
     version, table = read_tables(
         run_stage(ScoreStage({}, {}, tmp_path, image_weight=2.0), store, work), "entity_scores"
     )
-    assert table.column("clip_score").to_pylist() == [1.0, 0.5, 0.0, 0.0]
-    assert table.column("entity_id").to_pylist() == ["E2", "E1", "E3", "E3"]
+    assert table.column("clip_score").to_pylist() == [0.5, 1.0, 0.0, 0.0]
+    assert table.column("entity_id").to_pylist() == ["E1", "E2", "E3", "E3"]
     assert table.column("settled").to_pylist() == [True, False, False, True]
     assert (STAGE_VERSION, version.shards[0].content_digest) == (
-        2,
-        "9266fa184197cc7336274f4b30cea68e",
+        3,
+        "47c6db25a6ec0d6d5b3b545c05f3d330",
     ), "output has changed: raise STAGE_VERSION in labeling/score.py and pin the new digest"

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from openmofi.errors import InputError
 from openmofi.labeling.config import LabelConfig
 from openmofi.labeling.embed import embeddings_table, read_embeddings
 from openmofi.labeling.score import ScoreStage
-from openmofi.labeling.texts import write_entity_texts
+from openmofi.labeling.texts import EntityTexts
 from openmofi.records import Status
 
 IDS = ["E1", "E2", "E3", "E4", "E5", "É"]
@@ -45,9 +46,8 @@ def vectors(generator, count):
 
 def score(folder, mentions, embeddings, texts, weight):
     """The output of the stage."""
-    write_entity_texts(folder, IDS, texts)
-    stage = ScoreStage({}, {}, folder, image_weight=weight)
-    stage.setup()
+    stage = ScoreStage({}, {}, Path(), image_weight=weight)
+    stage.entities = EntityTexts(pa.array(IDS), texts)
     table = records.from_rows(mentions, records.MENTIONS)
     return stage.process(Shard(mentions=table, image_embeddings=embeddings))
 
@@ -102,7 +102,7 @@ def test_whole_tables_equal_a_loop(tmp_path, seed, weight):
     texts, images = vectors(generator, len(IDS)), vectors(generator, 20)
     usable = generator.random(20) < 0.8
     statuses = [Status.OK if one else Status.FAILED for one in usable]
-    embeddings = embeddings_table(statuses, {i: images[i] for i in np.flatnonzero(usable)}, 4)
+    embeddings = embeddings_table(statuses, images * usable[:, None])
     output = score(tmp_path, mentions, embeddings, texts, weight)
     expected = by_loop(mentions, embeddings, texts, weight)
     rows = output.table.to_pylist()
@@ -124,7 +124,7 @@ def of_one_image(folder, *mentions, weight=20.0):
     """Posterior and settled by entity; the image is the bird, half of it the machine."""
     texts = np.full((len(IDS), 4), -0.5, np.float16)
     texts[:3] = np.array([[1, 1, 1, 1], [1, 1, 1, -1], [1, 1, -1, -1]], np.float16) / 2
-    embeddings = embeddings_table([Status.OK], {0: np.full(4, 0.5, np.float16)}, 4)
+    embeddings = embeddings_table([Status.OK], np.full((1, 4), 0.5, np.float16))
     output = score(folder, [row for one in mentions for row in one], embeddings, texts, weight)
     found = {row["entity_id"]: row for row in output.table.to_pylist()}
     return {one: (row["posterior"], row["settled"]) for one, row in found.items()}, output
@@ -151,14 +151,14 @@ def test_a_head_is_settled_against_the_longer_name(tmp_path):
 
 def test_mentions_of_one_number_in_two_samples_are_two(tmp_path):
     mentions = [*mention(0, 0, (BIRD, 0.5, (0, 5))), *mention(1, 0, (MACHINE, 0.5, (0, 5)))]
-    embeddings = embeddings_table([Status.OK] * 2, dict.fromkeys((0, 1), np.full(4, 0.5)), 4)
+    embeddings = embeddings_table([Status.OK] * 2, np.full((2, 4), 0.5, np.float16))
     output = score(tmp_path, mentions, embeddings, np.full((len(IDS), 4), 0.5, np.float16), 20)
     assert output.table.column("posterior").to_pylist() == [1, 1]
     assert output.table.column("settled").to_pylist() == [True, True]
 
 
 def test_a_sample_without_embedding_has_no_row(tmp_path):
-    embeddings = embeddings_table([Status.FAILED], {}, 4)
+    embeddings = embeddings_table([Status.FAILED], np.zeros((1, 4), np.float16))
     texts = np.full((len(IDS), 4), 0.5, np.float16)
     output = score(tmp_path, mention(0, 0, (BIRD, 1.0, (0, 5))), embeddings, texts, 20)
     assert (output.table.num_rows, output.counts) == (0, {"skipped": 1})
