@@ -29,7 +29,7 @@ def assemble_dataset(
         entity_scores: URIs of `entity_scores` manifests.
         text_regions: URIs of `text_regions` manifests.
         knowledge_base: URI of the `knowledge_base` manifest.
-        config: Section AssembleConfig.
+        config: Section AssembleConfig; the files that it names must be within the pod's reach.
         parent: URI of the `dataset` manifest that this version follows; its class indices are kept.
 
     Returns:

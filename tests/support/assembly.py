@@ -1,12 +1,20 @@
 """Assembling small pools, and what came of it."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from openmofi.dataset.assemble import assemble_dataset
-from openmofi.records import from_parquet
-from openmofi.versions import Manifest, read_manifest
-from support.tables import Pair, Pool, write_pool
+from openmofi.keys import content_digest, hash_json
+from openmofi.records import from_parquet, from_rows, image_embeddings_schema
+from openmofi.stage import run_stage
+from openmofi.versions import Manifest, read_manifest, read_table_version
+from openmofi.work import align
+from support.tables import HandMade, Pair, Pool, write_pool
 
 RELAXED = {"min_images_per_entity": 1, "validation_share": 0}
 
@@ -42,3 +50,54 @@ def dropped(manifest: Manifest) -> dict[str, str]:
 
 def pool_of(root: Path, *pairs: Pair) -> Pool:
     return write_pool(root, {"a": pairs})
+
+
+@dataclass
+class Remade(HandMade):
+    """A hand-made table with options too."""
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def semantic_config(self) -> Mapping[str, Any]:
+        return self.config
+
+
+def remade(
+    pool: Pool,
+    kind: str,
+    *,
+    digests: Mapping[str, str],
+    config: Mapping[str, Any] | None = None,
+    tables: Mapping[str, pa.Table] | None = None,
+) -> Pool:
+    """The same pool, with one table as other models or options would have made it."""
+    store, version = read_table_version(getattr(pool, kind)[0], kind)
+    _, samples = read_table_version(pool.samples[0], "samples")
+    if tables is None:
+        tables = {one.shard: from_parquet(store.get(one.table_key)) for one in version.shards}
+    content = hash_json([[name, content_digest(one)] for name, one in sorted(tables.items())])
+    stage = Remade(kind, tables, known={**digests, "content": content}, config=config or {})
+    return replace(pool, **{kind: [run_stage(stage, store, align({"samples": samples}))]})
+
+
+def embedded(
+    pool: Pool,
+    vectors: Mapping[str, Sequence[Sequence[float] | None]],
+    *,
+    dim: int = 2,
+    model: str = "m" * 32,
+) -> Pool:
+    """The same pool with the given embeddings by shard; None is one that failed."""
+    tables = {
+        shard: from_rows(
+            [
+                {"embedding": [0.0] * dim, "status": "failed"}
+                if one is None
+                else {"embedding": np.asarray(one, np.float16).tolist(), "status": "ok"}
+                for one in rows
+            ],
+            image_embeddings_schema(dim),
+        )
+        for shard, rows in vectors.items()
+    }
+    return remade(pool, "image_embeddings", digests={"model": model}, tables=tables)

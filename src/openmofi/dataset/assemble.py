@@ -1,8 +1,7 @@
 """`assemble_dataset`: from tables to a version of the data set. All decisions are taken here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,27 +14,14 @@ from openmofi.dataset.card import write_card
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import AssembleConfig
 from openmofi.dataset.facts import load_facts
-from openmofi.dataset.inputs import (
-    PoolTables,
-    check_knowledge_base,
-    evaluation_hashes,
-    read_pool_tables,
-    read_tombstones,
-)
+from openmofi.dataset.inputs import evaluation_hashes
+from openmofi.dataset.job import KIND, Job, prepare
 from openmofi.dataset.vocabulary import grow_vocabulary, read_vocabulary
 from openmofi.errors import InputError
-from openmofi.image_set import ImageSet, read_image_set
-from openmofi.keys import hash_json
 from openmofi.progress import say
 from openmofi.records import to_parquet
 from openmofi.stage import describe_counts
-from openmofi.versions import Manifest, read_manifest, write_manifest
-
-if TYPE_CHECKING:
-    from openmofi.entities.knowledge_base import KnowledgeBase
-
-KIND = "dataset"
-STAGE_VERSION = 2
+from openmofi.versions import Manifest, write_manifest
 
 KEPT = pa.schema(
     [
@@ -71,7 +57,7 @@ def assemble_dataset(
         samples: Manifest URIs of the pool, one a group of shards, as all lists here. An empty
             list means that the table is not given.
         mentions: Of `link_entities`.
-        image_embeddings: Of `embed_images`; needed only to compare embeddings.
+        image_embeddings: Of `embed_images`; needed only to compare embeddings and for heads.
         entity_scores: Of `label_images`.
         text_regions: Of `detect_text`.
         knowledge_base: Manifest URI of the one that linking used; empty without entities.
@@ -92,7 +78,7 @@ def assemble_dataset(
         "entity_scores": entity_scores,
         "text_regions": text_regions,
     }
-    job = _prepare(given, knowledge_base, parsed, parent)
+    job = prepare(given, knowledge_base, parsed, parent)
     digest = job.recipe()
     if job.tables.store.exists(f"manifests/{KIND}/{digest}.json"):
         say(f"assemble: reused data set {digest}")
@@ -100,68 +86,17 @@ def assemble_dataset(
     return _assemble(job, digest)
 
 
-@dataclass(frozen=True)
-class Job:
-    """Everything that decides the result."""
-
-    config: AssembleConfig
-    tables: PoolTables
-    knowledge_base: Optional["KnowledgeBase"]
-    parent: Manifest | None
-    evaluation_sets: Sequence[ImageSet]
-    tombstones: Sequence[str]
-
-    def recipe(self) -> str:
-        """Hash of the config and of the digests of all inputs."""
-        # A folder's place does not matter, its images do.
-        config = self.config.model_dump(mode="json", exclude={"evaluation_sets"})
-        versions = {kind: version.digest for kind, version in self.tables.versions.items()}
-        return hash_json([KIND, STAGE_VERSION, config, versions, self.provenance()])
-
-    def provenance(self) -> dict[str, Any]:
-        """Digests of what stands beside the tables."""
-        return {
-            "knowledge_base": self.knowledge_base.digest if self.knowledge_base else "",
-            "parent": self.parent.digest if self.parent else "",
-            "checked_against": [images.digest for images in self.evaluation_sets],
-            "tombstones": hash_json(list(self.tombstones)),
-        }
-
-
-def _prepare(
-    given: Mapping[str, Sequence[str]], knowledge_base: str, config: AssembleConfig, parent: str
-) -> Job:
-    tables = read_pool_tables(given, config)
-    loaded = None
-    if knowledge_base:
-        from openmofi.entities.knowledge_base import load_knowledge_base
-
-        loaded = load_knowledge_base(knowledge_base)
-        check_knowledge_base(tables, loaded.digest)
-    elif tables.has("mentions") and tables.has("entity_scores"):
-        raise InputError("assemble: mentions were given without their knowledge base")
-    if config.text.drop_text and not tables.has("text_regions"):
-        say("assemble: no text_regions were given, so pictures with text in them are not dropped")
-    return Job(
-        config=config,
-        tables=tables,
-        knowledge_base=loaded,
-        parent=read_manifest(parent, KIND) if parent else None,
-        evaluation_sets=[read_image_set(folder) for folder in config.evaluation_sets],
-        tombstones=read_tombstones(tables.store),
-    )
-
-
 def _assemble(job: Job, digest: str) -> str:
+    images = job.image_rules()
     with working_database("assemble") as database:
-        histogram = load_facts(database, job.tables, job.config)
+        histogram = load_facts(database, job.tables, job.config, job.cut.value, images)
         _apply_rules(database, job)
         counts = _counts(database, job)
         say(f"assemble: {describe_counts(counts)}")
         if not counts.get(Cause.KEPT):
             raise InputError(
                 f"assemble: no sample is left ({describe_counts(counts)}); see min_score, "
-                "min_images_per_entity and the text and duplicate rules"
+                "min_images_per_entity and the text, head and duplicate rules"
             )
         return _publish(database, job, digest, counts, histogram)
 
@@ -172,7 +107,9 @@ def _apply_rules(database: rules.Database, job: Job) -> None:
     bits = config.evaluation_bits
     hashes = evaluation_hashes(job.evaluation_sets) if bits is not None else []
     rules.drop_listed(database, job.tombstones, ids, hashes, bits)
+    rules.drop_held_out(database)
     rules.drop_text(database)
+    rules.drop_refused(database)
     if config.require_entities:
         rules.drop_without_label(database, Cause.NO_ENTITY)
     rules.settle_duplicates(database, job.tables, config.duplicates)
@@ -205,6 +142,7 @@ def _publish(
     content = {
         "parent": job.parent.uri if job.parent else "",
         "config": job.config.model_dump(mode="json"),
+        "min_score": job.cut.value,
         "counts": dict(counts),
         "totals": _totals(database, vocabulary),
         "vocabulary": vocabulary_key,

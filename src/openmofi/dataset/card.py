@@ -45,7 +45,7 @@ def write_card(
     digest = str(content["card"]).split("/")[1]
     sections = [
         ("Where the samples went", _funnel(content["counts"])),
-        ("Scores of entities", _scores(histogram, content["config"])),
+        ("Scores of entities", _scores(histogram, content["min_score"], content["calibration"])),
         ("Entities with the most training images", _entities(vocabulary)),
         ("Kept, a sample", _gallery(database, tables, vocabulary, Cause.KEPT)),
         *(
@@ -96,14 +96,29 @@ def _funnel(counts: Mapping[str, int]) -> str:
     return card_page.table(["step", "cause", "samples", "left", ""], body)
 
 
-def _scores(histogram: npt.NDArray[np.int64], config: Mapping[str, Any]) -> str:
+def _scores(
+    histogram: npt.NDArray[np.int64], cut: float, calibration: Mapping[str, Any] | None
+) -> str:
     if not histogram.sum():
         return "<p>No entity was scored.</p>"
-    cut = float(config["min_score"])
     share = histogram[SCORE_BINS[:-1] >= cut - 1e-9].sum() / histogram.sum()
+    found = "" if calibration is None else f"<p>{_calibrated(calibration)}</p>"
     return (
         f"<p>Cosine of image and entity, {histogram.sum():,} candidates. The line is the cut at "
-        f"{cut:g}; {share:.1%} lie above it.</p>{card_page.histogram(histogram, SCORE_BINS, cut)}"
+        f"{cut:.4g}; {share:.1%} lie above it.</p>{found}"
+        f"{card_page.histogram(histogram, SCORE_BINS, cut)}"
+    )
+
+
+def _calibrated(calibration: Mapping[str, Any]) -> str:
+    """What was measured at the cut, where it was chosen; intervals hold 95 %."""
+    (low, high), (least, most) = calibration["precision"], calibration["recall"]
+    return (
+        f"Cut {calibration['cut']:.4g}, precision at least "
+        f"{100 * calibration['precision_wished']:.4g}% with "
+        f"{100 * calibration['confidence']:.4g}% confidence, by {calibration['pairs']:,} judged "
+        f"pairs: of the labels above it {low:.1%} to {high:.1%} are right, and it keeps "
+        f"{least:.1%} to {most:.1%} of the right ones."
     )
 
 
@@ -168,7 +183,7 @@ def _thumbnail(tables: PoolTables, tar_key: str, offset: int, length: int) -> st
 def _provenance(content: Mapping[str, Any]) -> str:
     shown: Sequence[str] = (
         "config", "table_digests", "digests", "knowledge_base", "model", "parent",
-        "checked_against", "tombstones", "totals",
+        "checked_against", "tombstones", "heads", "calibration", "totals",
     )  # fmt: skip
     text = json.dumps({key: content[key] for key in shown}, indent=1, ensure_ascii=False)
     return f"<pre>{escape(text)}</pre>"

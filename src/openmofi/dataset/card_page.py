@@ -65,7 +65,7 @@ def bar(share: float) -> str:
 
 
 def histogram(counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], cut: float) -> str:
-    """Bars over the range that is not empty, with a line at ``cut``.
+    """Bars over the range that is not empty, with a line at ``cut`` and its value above.
 
     Args:
         counts: [bins].
@@ -76,7 +76,7 @@ def histogram(counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], cut
     first = min(int(filled[0]), int(np.searchsorted(edges, cut, "right")) - 1)
     last = max(int(filled[-1]), int(np.searchsorted(edges, cut, "left")))
     first, last = max(first - 1, 0), min(last + 1, len(counts) - 1)
-    width, height = 640.0, 140.0
+    width, height, top = 640.0, 140.0, 16.0
     scale = width / (edges[last + 1] - edges[first])
     bars = []
     for index in range(first, last + 1):
@@ -84,17 +84,20 @@ def histogram(counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], cut
         left = (edges[index] - edges[first]) * scale
         wide = (edges[index + 1] - edges[index]) * scale
         bars.append(
-            f'<rect x="{left:.1f}" y="{height - tall:.1f}" width="{max(wide - 1, 0.5):.1f}" '
+            f'<rect x="{left:.1f}" y="{top + height - tall:.1f}" width="{max(wide - 1, 0.5):.1f}" '
             f'height="{tall:.1f}"><title>{edges[index]:.2f}: {counts[index]}</title></rect>'
         )
     at = (cut - edges[first]) * scale
+    anchor = "start" if at < width / 2 else "end"  # so that it stays on the page
+    base = top + height
     return (
-        f'<svg class="histogram" width="{width:.0f}" height="{height + 18:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height + 18:.0f}" role="img" aria-label="histogram">'
+        f'<svg class="histogram" width="{width:.0f}" height="{base + 18:.0f}" '
+        f'viewBox="0 0 {width:.0f} {base + 18:.0f}" role="img" aria-label="histogram">'
         f"{''.join(bars)}"
-        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height:.0f}" stroke-width="2"></line>'
-        f'<text x="0" y="{height + 14:.0f}">{edges[first]:.2f}</text>'
-        f'<text x="{width:.0f}" y="{height + 14:.0f}" text-anchor="end">'
+        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top:.0f}" y2="{base:.0f}" stroke-width="2">'
+        f'</line><text x="{at:.1f}" y="{top - 5:.0f}" text-anchor="{anchor}">cut {cut:.4g}</text>'
+        f'<text x="0" y="{base + 14:.0f}">{edges[first]:.2f}</text>'
+        f'<text x="{width:.0f}" y="{base + 14:.0f}" text-anchor="end">'
         f"{edges[last + 1]:.2f}</text>"
         "</svg>"
     )

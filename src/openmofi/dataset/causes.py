@@ -12,6 +12,7 @@ class Cause(StrEnum):
     EVALUATION_OVERLAP = "evaluation_overlap"
     TEXT_FAILED = "text_failed"  # nobody knows whether there is text
     TEXT_REGION = "text_region"
+    IMAGE_SCORE = "image_score"  # out of a head's bounds, or not known
     NO_ENTITY = "no_entity"
     DUPLICATE_EXACT = "duplicate_exact"
     DUPLICATE_PERCEPTUAL = "duplicate_perceptual"
@@ -26,6 +27,7 @@ _STEPS = {
     Cause.EVALUATION_OVERLAP: "evaluation sets",
     Cause.TEXT_FAILED: "text regions",
     Cause.TEXT_REGION: "text regions",
+    Cause.IMAGE_SCORE: "image scores",
     Cause.NO_ENTITY: "entities",
     Cause.DUPLICATE_EXACT: "duplicates",
     Cause.DUPLICATE_PERCEPTUAL: "duplicates",

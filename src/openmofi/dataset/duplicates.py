@@ -7,12 +7,11 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from openmofi.errors import InputError
+from openmofi.dataset.vector_search import Pairs
 
-Pairs = npt.NDArray[np.int64]  # [pairs, 2]
+Numbers = npt.NDArray[np.int64]
 
 _HASH_BITS = 64
-_QUERY_BLOCK = 1024
 
 
 def hash_pairs(database: duckdb.DuckDBPyConnection, left: str, right: str, bits: int) -> str:
@@ -50,7 +49,7 @@ def _bands(count: int) -> Iterator[tuple[int, int]]:
         yield start, (1 << (end - start)) - 1
 
 
-def first_wins(pairs: Pairs) -> dict[int, int]:
+def first_wins(pairs: Pairs) -> Pairs:
     """Who is dropped in favour of whom, when the earlier of two near samples wins.
 
     A sample goes if it is near one that stays. Chains are not followed: of a, b, c, with only
@@ -61,45 +60,31 @@ def first_wins(pairs: Pairs) -> dict[int, int]:
         pairs: [pairs, 2] of sample numbers, in any order; the smaller number is the earlier one.
 
     Returns:
-        Winner by loser.
+        [losers, 2]: loser and winner, sorted by loser.
     """
-    ordered = np.sort(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=1)
-    ordered = ordered[np.lexsort((ordered[:, 0], ordered[:, 1]))]
-    winner: dict[int, int] = {}
-    for early, late in ordered.tolist():
-        if early != late and early not in winner and late not in winner:
-            winner[late] = early
-    return winner
+    names, places = np.unique(np.asarray(pairs, np.int64), return_inverse=True)
+    early, late = np.sort(places.reshape(-1, 2), axis=1).T
+    different = early != late
+    early, late = early[different], late[different]
+    gone = _gone(early, late, len(names))
+    lost = gone[late] & ~gone[early]
+    early, late = early[lost], late[lost]
+    order = np.lexsort((early, late))
+    losers, firsts = np.unique(late[order], return_index=True)
+    return np.stack([names[losers], names[early[order][firsts]]], axis=1)
 
 
-def embedding_pairs(
-    numbers: npt.NDArray[np.int64], vectors: npt.NDArray[np.float32], cosine: float
-) -> Pairs:
-    """Pairs of samples whose embeddings have at least the given cosine.
+def _gone(early: Numbers, late: Numbers, number: int) -> npt.NDArray[np.bool_]:
+    """Which of ``number`` samples are dropped: all of a round at once, as many rounds as it needs.
 
-    Exact search over all vectors: quadratic, for millions of samples at most.
-
-    Args:
-        numbers: [samples], sample numbers.
-        vectors: [samples, dim], unit vectors.
-        cosine: Least cosine of a pair.
-
-    Returns:
-        [pairs, 2] of sample numbers.
+    Whoever has no earlier near sample left stays, and those near it go; that frees others.
     """
-    try:
-        import faiss
-    except ImportError:
-        raise InputError(
-            "duplicates.embedding_cosine needs faiss; install openmofi with the extra 'curate'"
-        ) from None
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    found = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(vectors), _QUERY_BLOCK):
-        # faiss returns what is strictly above the radius.
-        radius = float(np.nextafter(np.float32(cosine), np.float32(-1)))
-        limits, _, near = index.range_search(vectors[start : start + _QUERY_BLOCK], radius)
-        queries = np.repeat(np.arange(len(limits) - 1) + start, np.diff(limits).astype(np.int64))
-        found.append(np.stack([numbers[queries], numbers[near]], axis=1)[near > queries])
-    return np.concatenate(found)
+    gone = np.zeros(number, np.bool_)
+    follows = np.zeros(number, np.bool_)
+    while len(early):
+        follows[late] = True
+        gone[late[~follows[early]]] = True
+        follows[late] = False
+        open_still = ~(gone[early] | gone[late])
+        early, late = early[open_still], late[open_still]
+    return gone

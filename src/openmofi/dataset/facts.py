@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import AssembleConfig, TextRule
+from openmofi.dataset.image_rules import ImageRules
 from openmofi.dataset.inputs import PoolTables
 from openmofi.progress import bar
 from openmofi.records import Status
@@ -25,6 +26,8 @@ CREATE TABLE samples (
     shard INTEGER, row INTEGER, uid VARCHAR, image_id VARCHAR, phash UBIGINT,
     text VARCHAR,         -- the cause for which the text rule would drop it
     large_text BOOLEAN,
+    held_out BOOLEAN,     -- near an image of an evaluation set, by embedding
+    score_refused BOOLEAN,  -- by a head's bounds
     cause VARCHAR,        -- null: still in
     cluster BIGINT,       -- id of the picture that it repeats, its own if none
     duplicate VARCHAR,    -- the kind of duplicate it is
@@ -36,7 +39,7 @@ CREATE TABLE labels (id BIGINT, entity_id VARCHAR, score FLOAT);
 _INSERT_SAMPLES = """
 INSERT INTO samples
 SELECT {base} + row, {shard}, row, uid, image_id, phash, text, large_text,
-       CASE WHEN status <> 'ok' THEN status END, NULL, NULL, NULL
+       held_out, score_refused, CASE WHEN status <> 'ok' THEN status END, NULL, NULL, NULL
 FROM shard_samples ORDER BY row
 """
 
@@ -54,9 +57,20 @@ ORDER BY row, entity_id
 
 
 def load_facts(
-    database: duckdb.DuckDBPyConnection, tables: PoolTables, config: AssembleConfig
+    database: duckdb.DuckDBPyConnection,
+    tables: PoolTables,
+    config: AssembleConfig,
+    min_score: float,
+    images: ImageRules,
 ) -> npt.NDArray[np.int64]:
     """Fill the tables ``samples`` and ``labels``.
+
+    Args:
+        database: Empty.
+        tables: The pool.
+        config: The rules.
+        min_score: Cosine from which a label counts.
+        images: What is decided by embedding.
 
     Returns:
         [200] counts of all entity scores by `SCORE_BINS`, for the card.
@@ -65,12 +79,14 @@ def load_facts(
     histogram = np.zeros(len(SCORE_BINS) - 1, dtype=np.int64)
     base = 0
     for number, work in enumerate(bar(tables.work, label="assemble", unit="shard")):
-        samples = _with_text(tables, work, config.text)
+        samples = _with_embedding(_with_text(tables, work, config.text), tables, work, images)
         database.register("shard_samples", samples)
         database.execute(_INSERT_SAMPLES.format(base=base, shard=number))
         database.unregister("shard_samples")
         if tables.has("mentions") and tables.has("entity_scores"):
-            histogram += _load_labels(database, tables, work, config, base)
+            histogram += _load_labels(
+                database, tables, work, base, min_score, config.min_context_score or 0
+            )
         base += samples.num_rows
     return histogram
 
@@ -92,6 +108,17 @@ def _with_text(tables: PoolTables, work: Work, rule: TextRule) -> pa.Table:
         samples.append_column("row", pa.array(np.arange(rows, dtype=np.int32)))
         .append_column("text", pa.array(text, pa.string()))
         .append_column("large_text", pa.array(large, pa.bool_()))
+    )
+
+
+def _with_embedding(
+    samples: pa.Table, tables: PoolTables, work: Work, images: ImageRules
+) -> pa.Table:
+    near = refused = np.zeros(samples.num_rows, dtype=bool)
+    if images.needed:
+        near, refused = images.flags(tables.read("image_embeddings", work))
+    return samples.append_column("held_out", pa.array(near)).append_column(
+        "score_refused", pa.array(refused)
     )
 
 
@@ -128,15 +155,14 @@ def _load_labels(
     database: duckdb.DuckDBPyConnection,
     tables: PoolTables,
     work: Work,
-    config: AssembleConfig,
     base: int,
+    min_score: float,
+    min_context: float,
 ) -> npt.NDArray[np.int64]:
     scores = tables.read("entity_scores", work)
     database.register("shard_mentions", tables.read("mentions", work))
     database.register("shard_scores", scores)
-    query = _INSERT_LABELS.format(
-        base=base, min_score=config.min_score, min_context=config.min_context_score or 0
-    )
+    query = _INSERT_LABELS.format(base=base, min_score=min_score, min_context=min_context)
     database.execute(query)
     database.unregister("shard_mentions")
     database.unregister("shard_scores")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 
 import pyarrow as pa
 
@@ -69,13 +70,17 @@ def read_pool_tables(given: Mapping[str, Sequence[str]], config: AssembleConfig)
     needed = list(_NEEDED_FOR_LABELS) if config.require_entities else []
     if config.require_entities and config.text.drop_text:
         needed.append("text_regions")
-    if config.duplicates.embedding_cosine is not None:
+    cosines = (config.duplicates.embedding_cosine, config.evaluation_cosine)
+    if config.heads or any(cosine is not None for cosine in cosines):
         needed.append("image_embeddings")
+    if config.calibration and not config.require_entities:
+        needed += _NEEDED_FOR_LABELS
     missing = [kind for kind in needed if not given.get(kind)]
     if missing:
         raise InputError(
             f"assemble: no {missing[0]} were given; give them, or turn off what needs them "
-            "(require_entities, text.drop_text, duplicates.embedding_cosine)"
+            "(require_entities, calibration, text.drop_text, heads, duplicates.embedding_cosine, "
+            "evaluation_cosine)"
         )
     opened = {kind: read_table_versions(uris, kind) for kind, uris in given.items() if uris}
     store = opened["samples"][0]
@@ -95,6 +100,14 @@ def check_knowledge_base(tables: PoolTables, digest: str) -> None:
                 f"{kind} were made with knowledge base {used}, and {digest} was given; run "
                 "linking and labeling again"
             )
+
+
+def check_near_duplicate_search(config: AssembleConfig) -> None:
+    """Refuse to compare embeddings where the search is not installed."""
+    if config.duplicates.embedding_cosine is not None and find_spec("faiss") is None:
+        raise InputError(
+            "duplicates.embedding_cosine needs faiss; install openmofi with the extra 'curate'"
+        )
 
 
 def read_tombstones(store: Store) -> list[str]:

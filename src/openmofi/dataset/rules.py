@@ -1,18 +1,20 @@
 """The decisions: each rule drops samples that are still in, and names its cause."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from openmofi.database import first_row
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import AssembleConfig, DuplicateRule
-from openmofi.dataset.duplicates import embedding_pairs, first_wins, hash_pairs
+from openmofi.dataset.duplicates import first_wins, hash_pairs
+from openmofi.dataset.embedding_pairs import Block, embedding_pairs
 from openmofi.dataset.inputs import PoolTables
-from openmofi.records import Status
+from openmofi.dataset.vector_search import Pairs
+from openmofi.labeling.embed import read_embeddings
+from openmofi.progress import bar
 
 Database = duckdb.DuckDBPyConnection
 
@@ -57,6 +59,16 @@ def drop_text(database: Database) -> None:
         drop(database, cause, f"text = '{cause}'")
 
 
+def drop_held_out(database: Database) -> None:
+    """Drop pictures that are near an evaluation set's by embedding."""
+    drop(database, Cause.EVALUATION_OVERLAP, "held_out")
+
+
+def drop_refused(database: Database) -> None:
+    """Drop pictures that a head's bounds refuse."""
+    drop(database, Cause.IMAGE_SCORE, "score_refused")
+
+
 def drop_without_label(database: Database, cause: Cause) -> None:
     """Drop what has no label (left)."""
     drop(database, cause, "id NOT IN (SELECT id FROM labels)")
@@ -75,9 +87,10 @@ def settle_duplicates(database: Database, tables: PoolTables, rule: DuplicateRul
         _join_near_hashes(database, rule.perceptual_bits)
         _mark_duplicates(database, Cause.DUPLICATE_PERCEPTUAL)
     if rule.embedding_cosine is not None:
-        numbers, vectors = _vectors_still_in(database, tables)
-        if len(numbers):
-            _join(database, first_wins(embedding_pairs(numbers, vectors, rule.embedding_cosine)))
+        near = embedding_pairs(
+            lambda: _vectors_still_in(database, tables), _heads(database), rule.embedding_cosine
+        )
+        _join(database, first_wins(near))
         _mark_duplicates(database, Cause.DUPLICATE_EMBEDDING)
     if rule.drop:
         database.execute(
@@ -172,33 +185,28 @@ def _hashes_still_in(database: Database, table: str) -> None:
     )
 
 
-def _vectors_still_in(
-    database: Database, tables: PoolTables
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    numbers, vectors = [], []
-    for number, work in enumerate(tables.work):
-        rows = database.execute(
+def _vectors_still_in(database: Database, tables: PoolTables) -> Iterator[Block]:
+    """Numbers and vectors of samples that are in and repeat none, shard by shard."""
+    for number, work in enumerate(bar(tables.work, label="embeddings", unit="shard")):
+        found: pa.Table = database.sql(
             f"SELECT id, row FROM samples WHERE shard = {number} AND cause IS NULL "
             "AND cluster = id ORDER BY id"
-        ).fetchnumpy()
-        table = tables.read("image_embeddings", work)
-        column = table.column("embedding").combine_chunks()
-        embedded = pc.equal(table.column("status"), Status.OK.value)
-        present = embedded.to_numpy()[rows["row"]]
-        taken = column.take(pa.array(rows["row"][present]))
-        values = taken.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-        vectors.append(values.reshape(len(taken), column.type.list_size))
-        numbers.append(rows["id"][present])
-    return np.concatenate(numbers), np.concatenate(vectors)
+        ).to_arrow_table()
+        ids, rows = (column.to_numpy() for column in found.columns)
+        vectors, places = read_embeddings(tables.read("image_embeddings", work))
+        places = places[rows]
+        embedded = places >= 0
+        yield ids[embedded], vectors[places[embedded]].astype(np.float16)
 
 
-def _join(database: Database, winners: Mapping[int, int]) -> None:
-    moves = pa.table(
-        {
-            "loser": pa.array(winners.keys(), pa.int64()),
-            "winner": pa.array(winners.values(), pa.int64()),
-        }
-    )
+def _heads(database: Database) -> int:
+    """How many samples are in and repeat none."""
+    row = first_row(database, "SELECT count(*) FROM samples WHERE cause IS NULL AND cluster = id")
+    return int(row[0]) if row else 0
+
+
+def _join(database: Database, losers: Pairs) -> None:
+    moves = pa.table({"loser": losers[:, 0], "winner": losers[:, 1]})
     database.register("moves", moves)
     database.execute("UPDATE samples SET cluster = winner FROM moves WHERE cluster = loser")
     database.unregister("moves")

@@ -93,7 +93,9 @@ def test_pictures_of_every_cause_are_shown(made: Manifest) -> None:
 
 def test_the_histogram_draws_every_bin_and_the_cut() -> None:
     counts = np.array([0, 0, 4, 2, 0, 1, 0, 0, 0, 0])
-    drawn = Page(card_page.histogram(counts, np.linspace(-1, 1, 11), -0.5)).seen
+    page = Page(card_page.histogram(counts, np.linspace(-1, 1, 11), -0.5))
+    drawn = page.seen
+    assert "cut -0.5" in page.words
     heights = [float(a["height"] or 0) for tag, a in drawn if tag == "rect"]
     assert heights == [0, 140, 70, 0, 35, 0]  # bins 1 to 6, the filled ones and their neighbours
     (line,) = [a for tag, a in drawn if tag == "line"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openmofi.dataset.duplicates import embedding_pairs, first_wins, hash_pairs
+from openmofi.dataset.duplicates import first_wins, hash_pairs
 
 
 def near_by_all_pairs(left: list[int], right: list[int], bits: int) -> set[tuple[int, int]]:
@@ -53,25 +53,30 @@ def walk(number: int, pairs: set[tuple[int, int]]) -> dict[int, int]:
     return gone
 
 
+def won(pairs: list[tuple[int, int]]) -> dict[int, int]:
+    """Winner by loser, as `first_wins` says."""
+    return dict(first_wins(np.array(pairs, dtype=np.int64).reshape(-1, 2)).tolist())
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda p: p[0] < p[1])))
 def test_the_earlier_wins_as_in_a_walk(pairs: set[tuple[int, int]]) -> None:
     shuffled = [pair if sum(pair) % 2 else pair[::-1] for pair in sorted(pairs, reverse=True)]
-    assert first_wins(np.array(shuffled, dtype=np.int64).reshape(-1, 2)) == walk(10, pairs)
+    assert won(shuffled) == walk(10, pairs)
 
 
 def test_a_chain_is_not_followed() -> None:
-    assert first_wins(np.array([[0, 1], [1, 2]])) == {1: 0}
+    assert won([(0, 1), (1, 2)]) == {1: 0}
 
 
-def test_embedding_pairs_are_those_of_the_matrix_product() -> None:
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(40, 3)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    numbers = np.arange(40) * 7
-    found = embedding_pairs(numbers, vectors, 0.9)
-    product = vectors @ vectors.T
-    expected = {(7 * a, 7 * b) for a in range(40) for b in range(a + 1, 40) if product[a, b] >= 0.9}
-    assert {tuple(pair) for pair in found.tolist()} == expected
-    assert len(expected) > 5
-    assert len(found) == len(expected)
+def test_a_long_chain_and_a_hub_are_walked_too() -> None:
+    chain = {(sample, sample + 1) for sample in range(500)}
+    hub = {(500, 600 + sample) for sample in range(300)}
+    among = {(600 + a, 600 + b) for a in range(40) for b in range(a + 1, 40)}
+    pairs = chain | hub | among
+    assert won(sorted(pairs, reverse=True)) == walk(900, pairs)
+
+
+def test_nobody_loses_without_a_pair() -> None:
+    assert first_wins(np.empty((0, 2), np.int64)).shape == (0, 2)
+    assert won([(3, 3)]) == {}

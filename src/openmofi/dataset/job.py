@@ -1,0 +1,113 @@
+"""All that decides what a data set will be, read and checked before there is work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional
+
+from openmofi.dataset.config import AssembleConfig
+from openmofi.dataset.cut import Cut, read_cut
+from openmofi.dataset.evaluation_vectors import evaluation_vectors
+from openmofi.dataset.image_rules import BoundedHead, ImageRules, read_heads
+from openmofi.dataset.inputs import (
+    PoolTables,
+    check_knowledge_base,
+    check_near_duplicate_search,
+    read_pool_tables,
+    read_tombstones,
+)
+from openmofi.errors import InputError
+from openmofi.image_set import ImageSet, read_image_set
+from openmofi.keys import hash_json
+from openmofi.progress import say
+from openmofi.versions import Manifest, read_manifest
+
+if TYPE_CHECKING:
+    from openmofi.entities.knowledge_base import KnowledgeBase
+
+KIND = "dataset"
+STAGE_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that decides the result."""
+
+    config: AssembleConfig
+    tables: PoolTables
+    knowledge_base: Optional["KnowledgeBase"]
+    parent: Manifest | None
+    evaluation_sets: Sequence[ImageSet]
+    tombstones: Sequence[str]
+    heads: Mapping[str, BoundedHead]
+    cut: Cut
+
+    def recipe(self) -> str:
+        """Hash of the config and of the digests of all inputs."""
+        # A file's place does not matter, what is in it does.
+        config = self.config.model_dump(
+            mode="json", exclude={"evaluation_sets", "heads", "calibration"}
+        )
+        versions = {kind: version.digest for kind, version in self.tables.versions.items()}
+        return hash_json([KIND, STAGE_VERSION, config, versions, self.provenance()])
+
+    def provenance(self) -> dict[str, Any]:
+        """What stands beside the tables, by digest."""
+        return {
+            "knowledge_base": self.knowledge_base.digest if self.knowledge_base else "",
+            "parent": self.parent.digest if self.parent else "",
+            "checked_against": [images.digest for images in self.evaluation_sets],
+            "tombstones": hash_json(list(self.tombstones)),
+            "heads": {name: one.describe() for name, one in self.heads.items()},
+            "calibration": self.cut.describe(),
+        }
+
+    def image_rules(self) -> ImageRules:
+        """What is decided by embedding; may embed the evaluation sets' images."""
+        heads, cosine = tuple(self.heads.values()), self.config.evaluation_cosine
+        if cosine is None or not self.evaluation_sets:
+            return ImageRules(heads)
+        model = _embedded_by(self.tables)
+        vectors = evaluation_vectors(self.tables.store, model, self.evaluation_sets)
+        return ImageRules(heads, vectors, cosine)
+
+
+def prepare(
+    given: Mapping[str, Sequence[str]], knowledge_base: str, config: AssembleConfig, parent: str
+) -> Job:
+    """Open what was given to assembly.
+
+    Args:
+        given: Manifest URIs by kind of table.
+        knowledge_base: Manifest URI, or empty.
+        config: The decisions.
+        parent: Manifest URI, or empty.
+
+    Raises:
+        InputError: Something is missing, or does not fit the rest.
+    """
+    check_near_duplicate_search(config)
+    tables = read_pool_tables(given, config)
+    loaded = None
+    if knowledge_base:
+        from openmofi.entities.knowledge_base import load_knowledge_base
+
+        loaded = load_knowledge_base(knowledge_base)
+        check_knowledge_base(tables, loaded.digest)
+    elif tables.has("mentions") and tables.has("entity_scores"):
+        raise InputError("assemble: mentions were given without their knowledge base")
+    if config.text.drop_text and not tables.has("text_regions"):
+        say("assemble: no text_regions were given, so pictures with text in them are not dropped")
+    return Job(
+        config=config,
+        tables=tables,
+        knowledge_base=loaded,
+        parent=read_manifest(parent, KIND) if parent else None,
+        evaluation_sets=[read_image_set(folder) for folder in config.evaluation_sets],
+        tombstones=read_tombstones(tables.store),
+        heads=read_heads(config.heads, _embedded_by(tables)),
+        cut=read_cut(config, tables),
+    )
+
+
+def _embedded_by(tables: PoolTables) -> str:
+    return tables.digests.get("image_embeddings", {}).get("model", "")
