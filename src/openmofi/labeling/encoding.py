@@ -1,15 +1,18 @@
 """Pictures to embeddings, in order, with an encoder that waits as little as can be."""
 
+import contextlib
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from openmofi.labeling.decoding import Decoder, Geometry, Picture, decoded_batches
+from openmofi.labeling.decoding import Decoded, Decoder, Geometry, Picture, decoded_batches
 from openmofi.progress import say
 
 
@@ -41,19 +44,38 @@ class Embedded(NamedTuple):
 
 @dataclass
 class Speed:
-    """How an encoding went."""
+    """How an encoding goes, from when this was made."""
 
     images: int = 0
-    seconds: float = 0.0
-    waited: float = 0.0  # seconds in which no decoded batch was there
+    waited: float = 0.0  # seconds in which no decoded batch was there, after the first
+    _started: float = field(default_factory=time.monotonic)
+
+    def timed(self, batches: Iterable[Decoded]) -> Iterator[Decoded]:
+        """The batches; how long they were waited for is noted.
+
+        Not for the first, whose workers are only starting: more of them would not mend that.
+        """
+        remaining = iter(batches)
+        first = next(remaining, None)
+        while first is not None:
+            yield first
+            asked = time.monotonic()
+            first = next(remaining, None)
+            self.waited += time.monotonic() - asked
+
+    def counted(self, block: Embedded) -> Embedded:
+        """The block; its images are counted."""
+        self.images += len(block.ok)
+        return block
 
     def tell(self, name: str) -> None:
         """One line; nothing if there was nothing to do."""
         if not self.images:
             return
+        seconds = time.monotonic() - self._started
         say(
-            f"{name}: {self.images} images, {self.images / self.seconds:.1f} a second; the encoder "
-            f"waited for decoded images {100 * self.waited / self.seconds:.1f} % of the time"
+            f"{name}: {self.images} images, {self.images / seconds:.1f} a second; the encoder "
+            f"waited for decoded images {100 * self.waited / seconds:.1f} % of the time at most"
         )
 
 
@@ -78,31 +100,42 @@ def encode_pictures(
         speed: Filled in while it goes on.
     """
     speed = speed or Speed()
+    on_gpu = encoder.device.startswith("cuda")
     batches = decoded_batches(
         Decoder(encoder.preprocess, scaled),
         pictures,
         batch_size=batch_size,
         workers=workers,
-        pinned=encoder.device.startswith("cuda"),
+        pinned=on_gpu,
     )
-    under_way: tuple[torch.Tensor, torch.Tensor] | None = None
-    last = time.monotonic()
-    while True:
-        asked = time.monotonic()
-        batch = next(batches, None)
-        # The first batch waits for the workers to start: nothing to be mended by more of them.
-        speed.waited += (time.monotonic() - asked) if speed.images or under_way else 0.0
-        launched = (
-            None if batch is None else (encoder.launch(_full(batch.pixels, batch_size)), batch.ok)
-        )
-        if under_way is not None:  # a GPU is busy with the next batch while this one is read
-            yield _finished(*under_way)
-            speed.images += len(under_way[1])
-        now = time.monotonic()
-        speed.seconds, last = speed.seconds + now - last, now
-        if launched is None:
-            return
-        under_way = launched
+    # A GPU works through what is launched by itself. CPU cores get a batch each: threads that share
+    # one wait for each other at every layer, the more so while other processes decode.
+    streams = 1 if on_gpu else torch.get_num_threads()
+    under_way: deque[tuple[Future[torch.Tensor], torch.Tensor]] = deque()
+    with _encoding_threads(streams, on_gpu) as pool:
+        for batch in speed.timed(batches):
+            launched = pool.submit(encoder.launch, _full(batch.pixels, batch_size))
+            under_way.append((launched, batch.ok))
+            if len(under_way) > streams:  # the next ones are at work while this one is read
+                yield speed.counted(_finished(*under_way.popleft()))
+        while under_way:
+            yield speed.counted(_finished(*under_way.popleft()))
+
+
+@contextlib.contextmanager
+def _encoding_threads(streams: int, on_gpu: bool) -> Iterator[ThreadPoolExecutor]:
+    """Threads that launch batches; on a CPU each computes on one core."""
+    before = torch.get_num_threads()
+    if on_gpu:
+        with ThreadPoolExecutor(1) as pool:
+            yield pool
+        return
+    torch.set_num_threads(1)  # of this thread, and of libraries that know one number for all
+    try:
+        with ThreadPoolExecutor(streams, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
 
 
 def _full(pixels: torch.Tensor, size: int) -> torch.Tensor:
@@ -114,8 +147,8 @@ def _full(pixels: torch.Tensor, size: int) -> torch.Tensor:
     return pixels if not missing else torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)])
 
 
-def _finished(vectors: torch.Tensor, ok: torch.Tensor) -> Embedded:
-    found = vectors[: len(ok)].float().cpu().numpy()
+def _finished(launched: "Future[torch.Tensor]", ok: torch.Tensor) -> Embedded:
+    found = launched.result()[: len(ok)].float().cpu().numpy()
     finite = np.isfinite(found).all(axis=1)  # an overflow in the encoder
     usable = ok.numpy() & finite
     return Embedded(np.where(usable[:, None], found, 0).astype(np.float16), usable)
