@@ -62,6 +62,8 @@ def _first_problem(section: type[BaseModel], error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = ", ".join(_known_keys(section, first["loc"][:-1]))
         return f"unknown key '{field}'; known here: {known}{more}"
+    if first["type"] == "value_error" and not first["loc"]:  # our own, and about several fields
+        return f"{first['ctx']['error']}{more}"
     given = "" if first["type"] == "missing" else f", got {first['input']!r}"
     return f"'{field}': {first['msg']}{given}{more}"
 

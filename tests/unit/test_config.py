@@ -59,7 +59,7 @@ def test_an_unknown_key_is_told_with_the_known_ones() -> None:
         ({"inner": {"rate": 2}}, ["'inner.rate'", "less than or equal to 1", "2"]),
         ({"inner": {"kind": "step"}}, ["'inner.kind'", "cosine", "'step'"]),
         ({"names": [1]}, ["'names.0'"]),
-        ({"steps": 13}, ["steps and names do not fit"]),
+        ({"steps": 13}, ["train.yaml: steps and names do not fit"]),
         ({"stepz": 1, "namez": 2}, ["and 1 more"]),
     ],
 )

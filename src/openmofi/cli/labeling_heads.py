@@ -9,8 +9,16 @@ def add_action(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     heads = actions.add_parser(
         "heads", help="by hand: scores of linear heads over recorded embeddings, with quantiles"
     )
-    heads.add_argument("--embeddings", required=True, help="manifest URI of image_embeddings")
-    heads.add_argument("--samples", required=True, help="manifest URI, of the same pool")
+    heads.add_argument(
+        "--embeddings",
+        required=True,
+        nargs="+",
+        metavar="URI",
+        help="manifests of image_embeddings, one for each group of shards",
+    )
+    heads.add_argument(
+        "--samples", required=True, nargs="+", metavar="URI", help="manifests, of the same pool"
+    )
     heads.add_argument(
         "--head",
         required=True,

@@ -52,8 +52,13 @@ def add_actions(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_labels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", type=Path, help="Parquet file of `openmofi labeling label`")
-    parser.add_argument("--scores", help="instead: manifest URI of entity_scores, with --samples")
-    parser.add_argument("--samples", help="manifest URI of the samples")
+    parser.add_argument(
+        "--scores",
+        nargs="+",
+        metavar="URI",
+        help="instead: manifests of entity_scores, one for each group of shards, with --samples",
+    )
+    parser.add_argument("--samples", nargs="+", metavar="URI", help="manifests of the samples")
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from openmofi.labeling.heads import LinearHead, read_head
 from openmofi.progress import bar
 from openmofi.stage import ShardInput
 from openmofi.storage import Store
-from openmofi.versions import read_table_version
+from openmofi.versions import read_table_versions
 from openmofi.work import Work, align
 
 SHARES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
@@ -38,7 +38,7 @@ class HeadScores:
 
 
 def score_heads(
-    image_embeddings: str, samples: str, heads: Mapping[str, str], out: Path
+    image_embeddings: Sequence[str], samples: Sequence[str], heads: Mapping[str, str], out: Path
 ) -> HeadScores:
     """Apply heads to all recorded embeddings and write one Parquet file.
 
@@ -46,8 +46,8 @@ def score_heads(
     with ``_`` and the output's name where it has several. Null where there is no embedding.
 
     Args:
-        image_embeddings: Manifest URI.
-        samples: Manifest URI, of the same pool.
+        image_embeddings: Manifest URIs, one for each group of shards.
+        samples: Manifest URIs, of the same pool.
         heads: Locations by name; see `read_head`.
         out: The file, which appears whole or not at all.
 
@@ -55,8 +55,8 @@ def score_heads(
         InputError: A head is none, or was fitted on another model; tables of different pools; two
             columns of the same name; the file cannot be written.
     """
-    store, version = read_table_version(image_embeddings, "image_embeddings")
-    _, pool = read_table_version(samples, "samples")
+    store, version = read_table_versions(image_embeddings, "image_embeddings")
+    _, pool = read_table_versions(samples, "samples")
     read = {name: read_head(location) for name, location in heads.items()}
     for head in read.values():
         head.check_encoder(version.digests.get("model", ""))

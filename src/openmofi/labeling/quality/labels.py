@@ -1,7 +1,7 @@
 """Labels with their scores, from a file of labels or from a store's tables, in one shape."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from openmofi.errors import InputError
 from openmofi.records import from_parquet
 from openmofi.storage import Store
-from openmofi.versions import read_table_version
+from openmofi.versions import read_table_versions
 from openmofi.work import Work, align
 
 _METADATA = b"openmofi"
@@ -64,13 +64,13 @@ def read_label_file(path: Path) -> Labels:
 
 
 def read_label_tables(
-    scores: str, samples: str, shards: Collection[str] | None = None
+    scores: Sequence[str], samples: Sequence[str], shards: Collection[str] | None = None
 ) -> tuple[Labels, Store, Mapping[str, Work]]:
     """The labels in a store's ``entity_scores``, named by the keys in its ``samples``.
 
     Args:
-        scores: Manifest URI of entity_scores.
-        samples: Manifest URI of the samples of the same shards.
+        scores: Manifest URIs of entity_scores, one for each group of shards.
+        samples: Manifest URIs of the samples of the same shards.
         shards: Those to read; all if ``None``.
 
     Returns:
@@ -80,18 +80,19 @@ def read_label_tables(
         InputError: The tables are of different shards or roots, or hold no label.
         StorageError: The store cannot be read.
     """
-    store, scored = read_table_version(scores, "entity_scores")
-    other, sampled = read_table_version(samples, "samples")
+    store, scored = read_table_versions(scores, "entity_scores")
+    other, sampled = read_table_versions(samples, "samples")
     if other.uri != store.uri:
         raise InputError(f"entity_scores lie in {store.uri}, samples in {other.uri}; use one root")
     every = align({"samples": sampled, "entity_scores": scored})
     work = {one.shard: one for one in every if shards is None or one.shard in shards}
     tables = [_shard_labels(store, one) for one in work.values()]
     table = pa.concat_tables([_SCHEMA.empty_table(), *tables])
+    source = ", ".join(scores)
     made_with = {**scored.digests, "label": dict(scored.config)}
     if not table.num_rows:
-        raise InputError(f"{scores} holds no settled label" + (" in these shards" * bool(shards)))
-    return Labels(table, made_with, scores), store, work
+        raise InputError(f"{source} holds no settled label" + (" in these shards" * bool(shards)))
+    return Labels(table, made_with, source), store, work
 
 
 def _shard_labels(store: Store, work: Work) -> pa.Table:

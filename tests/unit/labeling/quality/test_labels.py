@@ -1,5 +1,6 @@
 """Labels from a file and from a store's tables are one and the same."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from openmofi.errors import InputError
 from openmofi.labeling.quality.labels import read_label_file, read_label_tables
+from openmofi.versions import read_table_version, write_table_version
 from support.label_quality import MADE_WITH, label, write_labels
 from support.tables import Candidate, Pair, labelled, noise_jpeg, write_pool
 
@@ -39,7 +41,7 @@ def test_a_stores_tables_give_the_settled_labels_by_key(tmp_path: Path) -> None:
         noise_jpeg(3), mentions=[[Candidate("x", 0.2), Candidate("y", 0.3, settled=False)]]
     )
     pool = write_pool(tmp_path, {"s0": [labelled(1), labelled(2, ("cat", 0.5))], "s1": [rival]})
-    labels, _, work = read_label_tables(pool.entity_scores[0], pool.samples[0])
+    labels, _, work = read_label_tables(pool.entity_scores, pool.samples)
     assert rows_of(labels) == [("s0", "00001", "cat"), ("s1", "00000", "x")]
     assert list(work) == ["s0", "s1"]
     assert labels.made_with.keys() == {"content", "label"}
@@ -48,28 +50,45 @@ def test_a_stores_tables_give_the_settled_labels_by_key(tmp_path: Path) -> None:
 def test_only_the_shards_asked_for_are_read(tmp_path: Path) -> None:
     shards = {name: [labelled(1, ("cat", 0.5))] for name in ("s0", "s1")}
     pool = write_pool(tmp_path, shards)
-    labels, _, work = read_label_tables(pool.entity_scores[0], pool.samples[0], {"s1"})
+    labels, _, work = read_label_tables(pool.entity_scores, pool.samples, {"s1"})
     assert rows_of(labels) == [("s1", "00000", "cat")]
     assert list(work) == ["s1"]
+
+
+def in_groups(uri: str, kind: str) -> list[str]:
+    """The same tables, as a pipeline leaves them that makes each shard in a group of its own."""
+    store, version = read_table_version(uri, kind)
+    return [write_table_version(store, replace(version, shards=(one,))) for one in version.shards]
+
+
+def test_groups_of_one_run_are_read_as_one(tmp_path: Path) -> None:
+    shards = {f"s{one}": [labelled(one, (f"s{one}", 0.5))] for one in (0, 1)}
+    pool = write_pool(tmp_path, shards)
+    scores = in_groups(pool.entity_scores[0], "entity_scores")
+    samples = in_groups(pool.samples[0], "samples")
+    assert len(scores) == len(samples) == 2
+    labels, _, work = read_label_tables(scores, samples)
+    assert rows_of(labels) == [("s0", "00000", "s0"), ("s1", "00000", "s1")]
+    assert list(work) == ["s0", "s1"]
 
 
 def test_tables_without_a_settled_label_are_refused(tmp_path: Path) -> None:
     pool = write_pool(tmp_path, {"s0": [labelled(1)]})
     with pytest.raises(InputError, match="holds no settled label"):
-        read_label_tables(pool.entity_scores[0], pool.samples[0])
+        read_label_tables(pool.entity_scores, pool.samples)
 
 
 def test_scores_of_other_samples_are_refused(tmp_path: Path) -> None:
     scores = write_pool(tmp_path, {"s0": [labelled(1), labelled(2, ("cat", 0.5))]}).entity_scores
     samples = write_pool(tmp_path, {"s0": [labelled(1)]}).samples
     with pytest.raises(InputError, match="shard 's0': entity_scores name row 1 of 1 samples"):
-        read_label_tables(scores[0], samples[0])
+        read_label_tables(scores, samples)
 
 
 def test_tables_of_two_roots_are_refused(tmp_path: Path) -> None:
     pools = [write_pool(tmp_path / n, {"s0": [labelled(1, ("cat", 0.5))]}) for n in "ab"]
     with pytest.raises(InputError, match="use one root"):
-        read_label_tables(pools[0].entity_scores[0], pools[1].samples[0])
+        read_label_tables(pools[0].entity_scores, pools[1].samples)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_tar_cut_short_is_an_error(folder: Path) -> None:
 
 def test_a_store_gives_pictures_and_texts_by_key(tmp_path: Path) -> None:
     pool = write_pool(tmp_path, {"s0": [labelled(1), labelled(2, ("cat", 0.5))]})
-    _, store, work = read_label_tables(pool.entity_scores[0], pool.samples[0])
+    _, store, work = read_label_tables(pool.entity_scores, pool.samples)
     found = pictures_of_store(store, work, [("s0", "00001")])
     assert list(found) == [("s0", "00001")]
     assert found["s0", "00001"].alt_text == "picture 2"
