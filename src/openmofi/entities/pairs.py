@@ -1,8 +1,6 @@
 """Linking by hand: the captions of a folder of tar shards, without a pool or a store."""
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from openmofi.entities.kernels_hash import Bools, Ints
 from openmofi.entities.knowledge_base import KnowledgeBase, open_knowledge_base
 from openmofi.entities.linker import EntityLinker, Links
 from openmofi.errors import InputError
+from openmofi.files import replacing
 from openmofi.shards import TarReader, index_tar
 
 _SCHEMA = pa.schema(
@@ -172,14 +171,5 @@ def _title(data: bytes) -> str:
 
 
 def _write(table: pa.Table, out: Path) -> None:
-    """Whole or not at all."""
-    temporary = out.with_name(f".writing-{out.name}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-        os.replace(temporary, out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may be none
-            temporary.unlink()

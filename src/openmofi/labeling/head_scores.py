@@ -1,8 +1,6 @@
 """Heads by hand: the scores of a whole pool as one file, to choose bounds by."""
 
-import contextlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openmofi.errors import InputError
+from openmofi.files import replacing
 from openmofi.labeling.embed import read_embeddings
 from openmofi.labeling.heads import LinearHead, read_head
 from openmofi.progress import bar
@@ -69,7 +68,7 @@ def score_heads(
             *(pa.field(name, pa.float32()) for name in columns),
         ]
     )
-    with _replacing(out) as temporary:
+    with replacing(out) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for one in bar(work, label="heads", unit="shard"):
                 writer.write_table(_scored(store, one, read, schema))
@@ -117,18 +116,3 @@ def _summary(path: Path, columns: list[str]) -> HeadScores:
             found = np.quantile(values, SHARES) if scored else np.empty(0)
             quantiles[name] = tuple(found.tolist())
         return HeadScores(file.metadata.num_rows, scored, quantiles)
-
-
-@contextlib.contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """A place to write, which becomes ``out`` if all goes well."""
-    temporary = out.with_name(f".writing-{out.name}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may be none
-            temporary.unlink()

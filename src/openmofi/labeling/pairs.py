@@ -1,8 +1,6 @@
 """Labeling by hand: the images of a folder of tar shards, without a pool or a store."""
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 from openmofi.config import parse_config
 from openmofi.entities.knowledge_base import open_knowledge_base
 from openmofi.errors import InputError
+from openmofi.files import replacing
 from openmofi.ingest.sources import IMAGE_EXTENSIONS
 from openmofi.labeling.candidates import score_candidates
 from openmofi.labeling.config import EmbedConfig, LabelConfig
@@ -236,14 +235,5 @@ def _table(scores: pa.Table, images: list[TarImage], made_with: Mapping[str, Any
 
 
 def _write(table: pa.Table, out: Path) -> None:
-    """Whole or not at all."""
-    temporary = out.with_name(f".writing-{out.name}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-        os.replace(temporary, out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may be none
-            temporary.unlink()

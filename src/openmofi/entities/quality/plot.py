@@ -1,12 +1,11 @@
 """A reliability diagram as SVG: how often links of a score are right, and how many there are."""
 
-import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from openmofi.entities.quality.score import Bin, Calibration
 from openmofi.errors import InputError
+from openmofi.files import write_text
 
 _SIDE = 400  # of the square of the diagram, in pixels
 _LEFT, _TOP = 66, 58
@@ -30,16 +29,7 @@ def write_plot(calibration: Calibration, out: Path) -> None:
         InputError: ``out`` does not end in ``.svg`` or cannot be written.
     """
     check_plot(out)
-    temporary = out.with_name(f".writing-{out.name}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(drawing(calibration), encoding="utf-8")
-        os.replace(temporary, out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may be a file
-            temporary.unlink(missing_ok=True)
+    write_text(drawing(calibration), out)
 
 
 def check_plot(out: Path) -> None:

@@ -4,15 +4,14 @@
 what was measured and with which model, so it can go from one run to the next.
 """
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from openmofi.errors import InputError
+from openmofi.files import write_text
 from openmofi.keys import hash_json
 from openmofi.labeling.quality import fields
 from openmofi.storage import open_store
@@ -177,21 +176,3 @@ def write_calibration(calibration: Calibration, out: Path) -> None:
     points = ",\n  ".join(json.dumps(point, allow_nan=False) for point in content.pop("curve"))
     head = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}")
     write_text(f'{head},\n "curve": [\n  {points}\n ]\n}}\n', out)
-
-
-def write_text(text: str, out: Path) -> None:
-    """Write a text file, whole or not at all.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    temporary = out.with_name(f".writing-{out.name}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may be a file
-            temporary.unlink(missing_ok=True)

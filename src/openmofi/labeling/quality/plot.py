@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from openmofi.errors import InputError
-from openmofi.labeling.quality.calibration import write_text
+from openmofi.files import write_text
 from openmofi.labeling.quality.judged import Ints, Judged
 
 _LEFT, _WIDE, _TOP, _HIGH = 74, 640, 84, 330

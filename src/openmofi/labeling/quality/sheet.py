@@ -12,8 +12,8 @@ from typing import Any
 
 from openmofi.entities.knowledge_base import KnowledgeBase
 from openmofi.errors import InputError
+from openmofi.files import write_text
 from openmofi.keys import hash_json
-from openmofi.labeling.quality.calibration import write_text
 from openmofi.labeling.quality.draw import Drawn
 from openmofi.labeling.quality.pictures import Picture
 from openmofi.labeling.quality.samples import Image
