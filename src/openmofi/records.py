@@ -92,7 +92,9 @@ TEXT_REGIONS = pa.schema(
     [
         # One polygon is eight numbers x0 y0 … x3 y3 in pixels of the EXIF-turned original.
         pa.field("boxes", pa.list_(pa.list_(pa.float32(), 8)), nullable=False),
+        # That it is text: after the second look if there was one; the text map's own beside it.
         pa.field("confidences", pa.list_(pa.float32()), nullable=False),
+        pa.field("detector_confidences", pa.list_(pa.float32()), nullable=False),
         pa.field("areas", pa.list_(pa.float32()), nullable=False),  # polygon / image, 0 to 1
         pa.field("status", _TEXT, nullable=False),
     ]

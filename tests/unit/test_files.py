@@ -14,11 +14,16 @@ def test_a_file_appears_with_its_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.txt"]
 
 
-def test_what_stops_in_the_middle_leaves_what_was_there(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("old")
-    with pytest.raises(KeyError), replacing(tmp_path / "a.txt") as temporary:
+def stop_in_the_middle(out: Path) -> None:
+    with replacing(out) as temporary:
         temporary.write_text("ne")
         raise KeyError
+
+
+def test_what_stops_in_the_middle_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(KeyError):
+        stop_in_the_middle(tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 

@@ -6,25 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from openmofi.config import Section
-
-
-class TextRule(Section):
-    """When a picture counts as one with text in it.
-
-    One and the same box must be sure enough and neither too small nor too large: detectors frame
-    whole objects too, and the upper limit is what keeps those.
-    """
-
-    drop_text: bool = True
-    min_confidence: float = Field(0.5, ge=0, le=1)
-    min_area: float = Field(0.001, ge=0, le=1)  # share of the image
-    max_area: float = Field(0.2, gt=0, le=1)  # larger boxes are counted as large_text, and kept
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min_area > self.max_area:
-            raise ValueError(f"min_area {self.min_area} is above max_area {self.max_area}")
-        return self
+from openmofi.textregions.rule import TextRule
 
 
 class DuplicateRule(Section):

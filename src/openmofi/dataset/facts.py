@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from openmofi.dataset.causes import Cause
-from openmofi.dataset.config import AssembleConfig, TextRule
+from openmofi.dataset.config import AssembleConfig
 from openmofi.dataset.image_rules import ImageRules
 from openmofi.dataset.inputs import PoolTables
 from openmofi.progress import bar
 from openmofi.records import Status
+from openmofi.textregions.rule import TextRule, text_flags
 from openmofi.work import Work
 
 SCORE_BINS = np.linspace(-1, 1, 201)
@@ -120,35 +121,6 @@ def _with_embedding(
     return samples.append_column("held_out", pa.array(near)).append_column(
         "score_refused", pa.array(refused)
     )
-
-
-def text_flags(
-    regions: pa.Table, rule: TextRule
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which images hold text by ``rule``, and which hold a sure box above its upper limit.
-
-    Args:
-        regions: A table of `records.TEXT_REGIONS`.
-        rule: The limits, all of them inclusive.
-
-    Returns:
-        Two arrays [rows]. An image may be in both.
-    """
-    rows = regions.num_rows
-    areas = regions.column("areas").combine_chunks()
-    lengths = areas.value_lengths().to_numpy(zero_copy_only=False)
-    row = np.repeat(np.arange(rows), lengths.astype(np.int64))
-    area = areas.flatten().to_numpy(zero_copy_only=False)
-    confidences = regions.column("confidences").combine_chunks()
-    confidence = confidences.flatten().to_numpy(zero_copy_only=False)
-    # Compared as float32, the type of the table: 0.2 must not be above 0.2.
-    sure = confidence >= np.float32(rule.min_confidence)
-    small = area < np.float32(rule.min_area)
-    large = area > np.float32(rule.max_area)
-    flagged, oversized = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
-    flagged[row[sure & ~small & ~large]] = True
-    oversized[row[sure & large]] = True
-    return flagged, oversized
 
 
 def _load_labels(

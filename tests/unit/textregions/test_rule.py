@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from openmofi import records
-from openmofi.dataset.config import TextRule
-from openmofi.dataset.facts import text_flags
+from openmofi.textregions.rule import TextRule, text_flags
 
 
 def regions(rows: list[list[tuple[float, float]]]):
@@ -14,6 +13,7 @@ def regions(rows: list[list[tuple[float, float]]]):
             {
                 "boxes": [[0.0] * 8 for _ in boxes],
                 "confidences": [c for c, _ in boxes],
+                "detector_confidences": [c for c, _ in boxes],
                 "areas": [a for _, a in boxes],
                 "status": "ok",
             }
