@@ -12,7 +12,7 @@ from typing import Any
 from openmofi.errors import InputError, OpenMofiError
 from pipelines.failures import StepCrashError
 
-NAMES = ("curate", "train", "full", "refresh")
+NAMES = ("curate", "train", "full", "refresh", "recut")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,9 +96,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
     folder = arguments.out / run_name
     print(f"pipelines: {run_name}, root {config.resolved_root()}, logs {folder}", file=sys.stderr)
-    outputs = run_locally(
-        PIPELINES[name], values, folder=folder, groups=int(values.get("groups", 1))
-    )
+    groups = int(values.get("groups") or len(values.get("samples", [])) or 1)
+    outputs = run_locally(PIPELINES[name], values, folder=folder, groups=groups)
     print(describe_run(outputs))
     again = shlex.join(["python", "-m", "pipelines", "report", str(folder)])
     print(f"This summary again: {again}")

@@ -7,10 +7,17 @@ from kfp import compiler
 
 from pipelines.curate import curate
 from pipelines.full import full
+from pipelines.recut import recut
 from pipelines.refresh import refresh
 from pipelines.train import train
 
-PIPELINES: dict[str, Any] = {"curate": curate, "train": train, "full": full, "refresh": refresh}
+PIPELINES: dict[str, Any] = {
+    "curate": curate,
+    "train": train,
+    "full": full,
+    "refresh": refresh,
+    "recut": recut,
+}
 
 
 def compile_all(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from openmofi.entities.config import KnowledgeBaseConfig, LinkConfig
 from openmofi.errors import InputError
 from openmofi.evaluation.config import EvaluateConfig
 from openmofi.ingest.config import IngestConfig
-from openmofi.labeling.config import EmbedConfig, LabelConfig
+from openmofi.labeling.config import EmbedConfig, LabelConfig, MaskConfig
 from openmofi.registry.config import RegisterConfig
 from openmofi.textregions.config import DetectConfig
 from openmofi.training.config import TrainConfig
@@ -68,6 +68,11 @@ class CrawlConfig(PipelineConfig):
         """The knowledge base or the labeler, where one is missing."""
         if not (self.wikidata or self.wordnet or self.knowledge_base_csv):
             return "no knowledge base: set 'wikidata', 'wordnet', 'knowledge_base_csv' or several"
+        if self.assemble.text.drop_text and self.assemble.text.policy == "text_dependent":
+            return (
+                "'assemble.text.policy' text_dependent needs masked scores, which `recut` makes: "
+                "curate with any_text, then run recut over what it printed"
+            )
         return self._labeler_problem()
 
     def _labeler_problem(self) -> str:
@@ -154,9 +159,43 @@ class FullConfig(CrawlConfig, ModelConfig):
         return ""
 
 
+class RecutConfig(PipelineConfig):
+    """`recut`. Manifests of an earlier curation; lists name one a group of shards."""
+
+    pipeline = "recut"
+    samples: tuple[str, ...] = Field(min_length=1)
+    image_embeddings: tuple[str, ...] = Field(min_length=1)
+    text_regions: tuple[str, ...] = Field(min_length=1)
+    model: str = Field(min_length=1)
+    mentions: tuple[str, ...] = ()
+    entity_scores: tuple[str, ...] = ()
+    knowledge_base: str = ""
+    parent: str = ""
+    workers: int = Field(1, ge=1)
+    mask: MaskConfig = MaskConfig()
+    assemble: AssembleConfig = AssembleConfig()
+    shards: ShardsConfig = ShardsConfig()
+
+    def arguments(self, run_name: str) -> dict[str, Any]:
+        """The pipeline's parameters; everything goes where the tables lie."""
+        found = super().arguments(run_name)
+        del found["root"]
+        return found
+
+    def problem(self) -> str:
+        """What assembly would refuse after hours of masking."""
+        if not self.assemble.require_entities:
+            return ""
+        needed = ("mentions", "entity_scores", "knowledge_base")
+        missing = [name for name in needed if not getattr(self, name)]
+        return (
+            f"no {missing[0]}: give it, or set assemble.require_entities: false" if missing else ""
+        )
+
+
 CONFIGS: dict[str, type[PipelineConfig]] = {
     config.pipeline: config
-    for config in (CurateConfig, TrainPipelineConfig, FullConfig, RefreshConfig)
+    for config in (CurateConfig, TrainPipelineConfig, FullConfig, RefreshConfig, RecutConfig)
 }
 
 

@@ -96,6 +96,7 @@ STEPS: Mapping[str, Need] = {
     "embed-entities": Need(GPU_INFERENCE, 12 * HOUR),
     "label-images": Need(CPU, 12 * HOUR),
     "detect-text": Need(GPU_INFERENCE, 12 * HOUR),
+    "score-masked-images": Need(GPU_INFERENCE, 12 * HOUR),
     "assemble-dataset": Need(CPU, 6 * HOUR),
     "check-data": Need(CPU, HOUR, small=True),
     "build-shards": Need(CPU, 12 * HOUR),

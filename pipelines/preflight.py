@@ -9,8 +9,17 @@ from openmofi.ingest.run import describe_group, plan_groups
 from openmofi.storage import open_store
 from openmofi.versions import read_manifest
 
+# Lists of manifests, one a group of shards.
+POOL_TABLES = ("samples", "mentions", "image_embeddings", "entity_scores", "text_regions")
 # Which parameters name manifests, and of what kind.
-_MANIFESTS = {"training_shards": "training_shards", "baseline": "model", "parent": "dataset"}
+_MANIFESTS = {
+    **{name: name for name in POOL_TABLES},
+    "training_shards": "training_shards",
+    "baseline": "model",
+    "parent": "dataset",
+    "model": "model",
+    "knowledge_base": "knowledge_base",
+}
 
 
 def check_inputs(arguments: dict[str, Any]) -> list[str]:
@@ -29,8 +38,8 @@ def check_inputs(arguments: dict[str, Any]) -> list[str]:
     if "root" in arguments:
         open_store(arguments["root"]).check()
     for name, kind in _MANIFESTS.items():
-        if arguments.get(name):
-            read_manifest(arguments[name], kind)
+        for uri in _uris(arguments.get(name)):
+            read_manifest(uri, kind)
     for name in ("wikidata", "wordnet", "knowledge_base_csv", "labeler"):
         _check_path(name, arguments.get(name, ""))
     if arguments.get("evaluation_data"):
@@ -46,6 +55,13 @@ def check_inputs(arguments: dict[str, Any]) -> list[str]:
             config=arguments.get("ingest"),
         )
     ]
+
+
+def _uris(value: Any) -> list[str]:
+    """One, several or none; a mapping under the same name is a section of options."""
+    if not value or isinstance(value, dict):
+        return []
+    return [value] if isinstance(value, str) else list(value)
 
 
 def _check_path(name: str, value: str) -> None:

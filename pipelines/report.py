@@ -15,7 +15,8 @@ Made = tuple[StepOutput, Manifest]
 _TEXT_WIDTH = 76
 _TIE = "\N{NO-BREAK SPACE}"  # between a cause and its number
 _KINDS_THAT_SEE_SAMPLES = {
-    "samples", "mentions", "image_embeddings", "entity_scores", "text_regions", "dataset",
+    "samples", "mentions", "image_embeddings", "entity_scores", "text_regions", "masked_scores",
+    "dataset",
 }  # fmt: skip
 _KINDS_TO_HAND_ON = {"dataset", "training_shards", "model", "evaluation"}
 _SHOWN_METRICS = {

@@ -16,6 +16,7 @@ def assemble_dataset(
     knowledge_base: str = "",
     config: dict = {},
     parent: str = "",
+    masked_scores: list = [],
 ) -> str:
     """Decide what is kept and under which labels: one version of the data set.
 
@@ -31,6 +32,7 @@ def assemble_dataset(
         knowledge_base: URI of the `knowledge_base` manifest.
         config: Section AssembleConfig; the files that it names must be within the pod's reach.
         parent: URI of the `dataset` manifest that this version follows; its class indices are kept.
+        masked_scores: URIs of `masked_scores` manifests; for the text policy `text_dependent` only.
 
     Returns:
         URI of the `dataset` manifest.
@@ -49,6 +51,7 @@ def assemble_dataset(
         knowledge_base=knowledge_base,
         config=config,
         parent=parent,
+        masked_scores=masked_scores,
     )
     summary = summarize(uri)
     Path(manifest.path).write_text(summary.text)

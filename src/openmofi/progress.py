@@ -30,7 +30,20 @@ def bar(
 @contextlib.contextmanager
 def byte_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar over ``total`` bytes; what is called with the number of bytes moves it."""
-    with tqdm(desc=label, total=total, unit="B", unit_scale=True, **_quiet()) as progress:
+    with _counted(label, total, unit="B", unit_scale=True) as advance:
+        yield advance
+
+
+@contextlib.contextmanager
+def image_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar over ``total`` images; what is called with the number of images moves it."""
+    with _counted(label, total, unit="image") as advance:
+        yield advance
+
+
+@contextlib.contextmanager
+def _counted(label: str, total: int, **shown: Any) -> Iterator[Callable[[int], None]]:
+    with tqdm(desc=label, total=total, **shown, **_quiet()) as progress:
 
         def advance(count: int) -> None:
             progress.update(count)

@@ -100,6 +100,17 @@ TEXT_REGIONS = pa.schema(
     ]
 )
 
+# How well the alt text fits the image as it is, and with its text regions covered up. All numbers
+# are null unless the status is ok; skipped is also what has no region to cover.
+MASKED_SCORES = pa.schema(
+    [
+        pa.field("caption_score", pa.float32()),  # cosine of alt text and image, -1 to 1
+        pa.field("masked_score", pa.float32()),  # cosine of alt text and covered image
+        pa.field("masked_area", pa.float32()),  # share of the image that was covered, 0 to 1
+        pa.field("status", _TEXT, nullable=False),
+    ]
+)
+
 # One row per sample of a training shard, in tar order: images are read by offset, the rest here.
 TRAINING_SAMPLES = pa.schema(
     [

@@ -25,6 +25,7 @@ STEPS_OF = {
 }  # fmt: skip
 STEPS_OF["full"] = STEPS_OF["curate"] | STEPS_OF["train"]
 STEPS_OF["refresh"] = STEPS_OF["full"] | {"check-data"}
+STEPS_OF["recut"] = {"score-masked-images", "assemble-dataset", "build-shards"}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,8 @@ def test_labelling_waits_for_the_entities_and_embedding_does_not(one):
         for name, task in tasks_of(one[2])
         if step_of(name) in ("label-images", "embed-images")
     }
-    assert models.keys() == (set() if one[0] == "train" else {"label-images", "embed-images"})
+    without = one[0] in ("train", "recut")
+    assert models.keys() == (set() if without else {"label-images", "embed-images"})
     behind = {step for step, model in models.items() if "embed-entities" in model}
     assert behind == models.keys() - {"embed-images"}
 
@@ -173,6 +175,22 @@ def test_a_pipeline_function_keeps_its_own_parameters_first():
     parameters = list(inspect.signature(PIPELINES["train"].pipeline_func).parameters)
     assert parameters[:2] == ["training_shards", "model_name"]
     assert "place" not in parameters
+
+
+def test_a_recut_masks_each_group_and_hands_the_scores_of_all_to_assembly(compiled):
+    spec = compiled["recut"][1]
+    root = spec["root"]["dag"]["tasks"]
+    [loop] = [task for task in root.values() if "parameterIterator" in task]
+    read = loop["parameterIterator"]["items"]["inputParameter"]
+    assert loop["inputs"]["parameters"][read] == {"componentInputParameter": "samples"}
+    scores = root["assemble-dataset"]["inputs"]["parameters"]["masked_scores"]
+    assert scores["taskOutputParameter"]["producerTask"] == loop["taskInfo"]["name"]
+    [masking] = spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"].values()
+    tables = {"samples", "image_embeddings", "text_regions"}
+    given = {name: masking["inputs"]["parameters"][name] for name in tables}
+    names = {name: one["componentInputParameter"] for name, one in given.items()}
+    assert names["samples"].endswith("-loop-item")  # one group; of the rest it is given all
+    assert names["text_regions"] == "pipelinechannel--text_regions"
 
 
 def test_images_come_from_the_environment(tmp_path):

@@ -17,6 +17,7 @@ PIPELINE_OF = {
     "your-own-data.yaml": "curate",
     "train.yaml": "train",
     "refresh.yaml": "refresh",
+    "recut.yaml": "recut",
 }
 
 MINIMAL = {
@@ -25,6 +26,12 @@ MINIMAL = {
 }
 MINIMAL["refresh"] = {**MINIMAL["curate"], "evaluation_data": "eval"}
 MINIMAL["full"] = MINIMAL["refresh"]
+MINIMAL["recut"] = {
+    **{kind: ["uri"] for kind in ("samples", "image_embeddings", "text_regions", "mentions")},
+    "entity_scores": ["uri"],
+    "knowledge_base": "uri",
+    "model": "uri",
+}
 
 
 @pytest.fixture
@@ -109,6 +116,11 @@ def test_a_template_is_set_as_it_is_written(load):
         ((), {"groups": 0}, r"mine.yaml: 'groups'"),
         ((), {"wordnet": ""}, r"mine.yaml: no knowledge base: set 'wikidata'"),
         ((), {"labeler": ""}, r"mine.yaml: 'labeler' is missing"),
+        (
+            ("assemble.text={policy: text_dependent, min_masked_score: 0.2}",),
+            {},
+            r"text_dependent needs masked scores, which `recut` makes",
+        ),
     ],
 )
 def test_a_wrong_config_is_one_line_that_names_file_and_key(load, settings, changes, message):
@@ -130,6 +142,27 @@ def test_fulls_baseline_is_a_clip_with_the_models_options(load):
     baseline = TrainConfig.model_validate(given["baseline_training"])
     assert [objective.kind for objective in baseline.objectives] == ["clip"]
     assert baseline.max_steps == TrainConfig.model_validate(given["training"]).max_steps == 7
+
+
+def test_a_recut_without_what_labels_need_is_told_before_gpus_start(load):
+    with pytest.raises(InputError, match=r"mine.yaml: no knowledge_base: give it, or set"):
+        load("recut", knowledge_base="")
+    relaxed = load("recut", knowledge_base="", assemble={"require_entities": False})
+    assert "root" not in relaxed.arguments("r")
+
+
+def test_a_recut_without_its_cut_is_told(load):
+    with pytest.raises(InputError, match="text_dependent needs min_masked_score"):
+        load("recut", "assemble.text.policy=text_dependent")
+
+
+def test_each_manifest_of_a_list_is_checked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    uri = "file:///nowhere/manifests/mentions/0.json"
+    Path("mine.yaml").write_text(yaml.safe_dump({**MINIMAL["recut"], "samples": [uri]}))
+    assert main(["run", "recut", "--config", "mine.yaml"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{uri} is a manifest of 'mentions', and 'samples' is needed" in line
 
 
 def test_assembly_keeps_clear_of_the_evaluation_data(load):

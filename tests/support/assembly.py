@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from openmofi.dataset.assemble import assemble_dataset
 from openmofi.keys import content_digest, hash_json
-from openmofi.records import from_parquet, from_rows, image_embeddings_schema
+from openmofi.labeling.masked import regions_recipe
+from openmofi.records import MASKED_SCORES, from_parquet, from_rows, image_embeddings_schema
 from openmofi.stage import run_stage
 from openmofi.versions import Manifest, read_manifest, read_table_version
 from openmofi.work import align
@@ -101,3 +102,30 @@ def embedded(
         for shard, rows in vectors.items()
     }
     return remade(pool, "image_embeddings", digests={"model": model}, tables=tables)
+
+
+def masked(pool: Pool, scores: Mapping[str, Sequence[float | str]], **limits: float) -> Pool:
+    """The same pool with the given masked scores by shard, or the status of what has none."""
+    _, regions = read_table_version(pool.text_regions[0], "text_regions")
+    store, samples = read_table_version(pool.samples[0], "samples")
+    tables = {
+        shard: from_rows(
+            [
+                {"status": one}
+                if isinstance(one, str)
+                else {"caption_score": 0.5, "masked_score": one, "masked_area": 0.1, "status": "ok"}
+                for one in rows
+            ],
+            MASKED_SCORES,
+        )
+        for shard, rows in scores.items()
+    }
+    content = hash_json([[name, content_digest(one)] for name, one in sorted(tables.items())])
+    stage = Remade(
+        "masked_scores",
+        tables,
+        known={"model": "m", "text_regions": regions_recipe(regions), "content": content},
+        config={"min_confidence": 0.3, "min_area": 0.0, "max_area": 0.2, **limits},
+    )
+    uri = run_stage(stage, store, align({"samples": samples}))
+    return replace(pool, masked_scores=[uri])

@@ -100,10 +100,12 @@ class Pool:
     image_embeddings: list[str]
     entity_scores: list[str]
     text_regions: list[str]
+    masked_scores: list[str] = field(default_factory=list)
 
     def tables(self) -> dict[str, list[str]]:
         """The keyword arguments of `assemble_dataset`."""
-        return {kind: getattr(self, kind) for kind in ("samples", *KINDS)}
+        masked = {"masked_scores": self.masked_scores} if self.masked_scores else {}
+        return {**{kind: getattr(self, kind) for kind in ("samples", *KINDS)}, **masked}
 
 
 def write_pool(
@@ -238,6 +240,7 @@ def _regions(pairs: Sequence[Pair]) -> pa.Table:
         {
             "boxes": [[0.0, 0, 1, 0, 1, 1, 0, 1] for _ in pair.boxes],
             "confidences": [confidence for confidence, _ in pair.boxes],
+            "detector_confidences": [confidence for confidence, _ in pair.boxes],
             "areas": [area for _, area in pair.boxes],
             "status": pair.text_status,
         }

@@ -30,5 +30,5 @@ def test_what_stops_in_the_middle_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
-    with pytest.raises(InputError, match="cannot write .*/a/b.txt: "):
+    with pytest.raises(InputError, match=r"cannot write .*/a/b\.txt: "):
         write_text("x", tmp_path / "a" / "b.txt")

@@ -89,7 +89,8 @@ def test_no_module_reads_parquet_bytes_past_records() -> None:
 
 def test_steps_that_may_find_all_work_done_load_no_encoder_library() -> None:
     """A re-run pays seconds for each of them otherwise."""
-    steps = ["models.importing", "labeling.embed", "labeling.score", "textregions.detect"]
+    steps = ["models.importing", "textregions.detect"]
+    steps += [f"labeling.{name}" for name in ("embed", "score", "masked")]
     lines = [*(f"import openmofi.{step}" for step in steps), "import sys"]
     probe = "print(sorted({'torch', 'open_clip', 'onnxruntime', 'cv2'} & sys.modules.keys()))"
     done = subprocess.run(

@@ -18,6 +18,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "mentions": records.MENTIONS,
     "entity_scores": records.ENTITY_SCORES,
     "text_regions": records.TEXT_REGIONS,
+    "masked_scores": records.MASKED_SCORES,
     "training_samples": records.TRAINING_SAMPLES,
     "vocabulary": records.VOCABULARY,
     "image_embeddings": records.image_embeddings_schema(3),

@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-_TABLES = ("samples", "mentions", "image_embeddings", "entity_scores", "text_regions")
+_TABLES = (
+    "samples", "mentions", "image_embeddings", "entity_scores", "text_regions", "masked_scores",
+)  # fmt: skip
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

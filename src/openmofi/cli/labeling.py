@@ -50,11 +50,30 @@ def _add_stages(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     score.add_argument("--mentions", required=True, help="manifest URI")
     score.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     score.set_defaults(run=_score)
+    mask = _add_mask(actions)
     for parser in (ahead, score):
         parser.add_argument("--kb", required=True, help="manifest URI of the knowledge base")
-    for parser in (embed, ahead, score):
+    for parser in (embed, ahead, score, mask):
         parser.add_argument("--model", required=True, help="manifest URI")
         parser.add_argument("--config", type=Path, help="YAML file with this step's options")
+
+
+def _add_mask(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> argparse.ArgumentParser:
+    mask = actions.add_parser(
+        "mask", help="stage: scores of images with their text covered; prints the URI"
+    )
+    for name, kind in (
+        ("samples", "samples"),
+        ("embeddings", "image_embeddings"),
+        ("regions", "text_regions"),
+    ):
+        mask.add_argument(
+            f"--{name}", required=True, nargs="+", metavar="URI", help=f"manifests of {kind}"
+        )
+    mask.set_defaults(run=_mask)
+    return mask
 
 
 def _label(arguments: argparse.Namespace) -> None:
@@ -100,6 +119,20 @@ def _score(arguments: argparse.Namespace) -> None:
             arguments.model,
             config=_options(arguments.config),
             workers=arguments.workers,
+        )
+    )
+
+
+def _mask(arguments: argparse.Namespace) -> None:
+    from openmofi.labeling.masked import score_masked_images
+
+    print(
+        score_masked_images(
+            arguments.samples,
+            arguments.embeddings,
+            arguments.regions,
+            arguments.model,
+            config=_options(arguments.config),
         )
     )
 

@@ -19,6 +19,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     detect.add_argument("--pairs", required=True, type=Path, metavar="DIR", help="WebDataset tars")
     detect.add_argument("--out", required=True, type=Path, metavar="REGIONS.parquet")
     detect.add_argument("--config", type=Path, metavar="FILE.yaml", help="values of DetectConfig")
+    detect.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     detect.set_defaults(run=_detect)
 
 
@@ -36,5 +37,5 @@ def _detect(arguments: argparse.Namespace) -> None:
     from openmofi.textregions.pairs import detect_pairs
 
     config = read_yaml(arguments.config) if arguments.config else None
-    counts = detect_pairs(arguments.pairs, arguments.out, config=config)
+    counts = detect_pairs(arguments.pairs, arguments.out, config=config, workers=arguments.workers)
     print(f"{arguments.out}: {describe_counts(counts)}")

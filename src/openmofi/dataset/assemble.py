@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from openmofi.config import parse_config
@@ -13,7 +11,7 @@ from openmofi.dataset import rules
 from openmofi.dataset.card import write_card
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.facts import load_facts
+from openmofi.dataset.facts import Histograms, load_facts
 from openmofi.dataset.inputs import evaluation_hashes
 from openmofi.dataset.job import KIND, Job, prepare
 from openmofi.dataset.vocabulary import grow_vocabulary, read_vocabulary
@@ -50,6 +48,7 @@ def assemble_dataset(
     knowledge_base: str,
     config: Mapping[str, Any] | None = None,
     parent: str = "",
+    masked_scores: Sequence[str] = (),
 ) -> str:
     """Decide which samples are in, with which labels, and publish the version.
 
@@ -63,6 +62,7 @@ def assemble_dataset(
         knowledge_base: Manifest URI of the one that linking used; empty without entities.
         config: Values of `AssembleConfig`.
         parent: Manifest URI of the data set whose class indices are carried on.
+        masked_scores: Of `score_masked_images`; needed only for the policy ``text_dependent``.
 
     Returns:
         Manifest URI of kind ``dataset``.
@@ -77,6 +77,7 @@ def assemble_dataset(
         "image_embeddings": image_embeddings,
         "entity_scores": entity_scores,
         "text_regions": text_regions,
+        "masked_scores": masked_scores,
     }
     job = prepare(given, knowledge_base, parsed, parent)
     digest = job.recipe()
@@ -89,7 +90,7 @@ def assemble_dataset(
 def _assemble(job: Job, digest: str) -> str:
     images = job.image_rules()
     with working_database("assemble") as database:
-        histogram = load_facts(database, job.tables, job.config, job.cut.value, images)
+        histograms = load_facts(database, job.tables, job.config, job.cut.value, images)
         _apply_rules(database, job)
         counts = _counts(database, job)
         say(f"assemble: {describe_counts(counts)}")
@@ -98,7 +99,7 @@ def _assemble(job: Job, digest: str) -> str:
                 f"assemble: no sample is left ({describe_counts(counts)}); see min_score, "
                 "min_images_per_entity and the text, head and duplicate rules"
             )
-        return _publish(database, job, digest, counts, histogram)
+        return _publish(database, job, digest, counts, histograms)
 
 
 def _apply_rules(database: rules.Database, job: Job) -> None:
@@ -132,7 +133,7 @@ def _publish(
     job: Job,
     digest: str,
     counts: Mapping[str, int],
-    histogram: npt.NDArray[np.int64],
+    histograms: Histograms,
 ) -> str:
     """Tables, vocabulary and card first, the manifest last."""
     store, prefix = job.tables.store, f"datasets/{digest}"
@@ -144,7 +145,7 @@ def _publish(
         "config": job.config.model_dump(mode="json"),
         "min_score": job.cut.value,
         "counts": dict(counts),
-        "totals": _totals(database, vocabulary),
+        "totals": _totals(database, job, vocabulary),
         "vocabulary": vocabulary_key,
         "splits": _splits(database),
         "shards": _write_shards(database, job, prefix, vocabulary),
@@ -154,7 +155,7 @@ def _publish(
         "card": f"{prefix}/card.html",
         **{k: v for k, v in job.provenance().items() if k != "parent"},
     }
-    write_card(database, job.tables, content, vocabulary, histogram)
+    write_card(database, job.tables, content, vocabulary, histograms)
     return write_manifest(store, KIND, digest, content).uri
 
 
@@ -168,16 +169,33 @@ def _vocabulary(database: rules.Database, job: Job) -> pa.Table:
     return grow_vocabulary(before, images, job.knowledge_base)
 
 
-def _totals(database: rules.Database, vocabulary: pa.Table) -> dict[str, int]:
+def _totals(database: rules.Database, job: Job, vocabulary: pa.Table) -> dict[str, int]:
     query = (
-        "SELECT count(*) FILTER (WHERE large_text AND (text IS NULL)), (SELECT count(*) FROM "
+        "SELECT count(*) FILTER (WHERE large_text AND NOT with_text), (SELECT count(*) FROM "
         "labels), (SELECT count(DISTINCT entity_id) FROM labels) FROM samples"
     )
     row = database.execute(query).fetchone()
     assert row is not None
     names = ("large_text", "labels", "entities")
     totals = {name: int(value) for name, value in zip(names, row, strict=True)}
-    return {**totals, "classes": vocabulary.num_rows}
+    return {**totals, "classes": vocabulary.num_rows, **_text_totals(database, job)}
+
+
+def _text_totals(database: rules.Database, job: Job) -> dict[str, int]:
+    """How many pictures hold text by the rule, and how many of them each policy drops.
+
+    Over the whole pool, whatever else drops them; a policy that cannot be tried is left out.
+    """
+    if not (job.config.text.drop_text and job.tables.has("text_regions")):
+        return {}
+    row = database.execute(
+        "SELECT count(*) FILTER (WHERE with_text), count(text_dependent), "
+        "count(*) FILTER (WHERE text_dependent) FROM samples"
+    ).fetchone()
+    assert row is not None
+    with_text, known, dependent = map(int, row)
+    totals = {"with_text": with_text, "dropped_by_any_text": with_text}
+    return {**totals, "dropped_by_text_dependent": dependent} if known else totals
 
 
 def _splits(database: rules.Database) -> dict[str, int]:

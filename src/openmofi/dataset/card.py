@@ -8,14 +8,12 @@ from html import escape
 from typing import Any
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
 from openmofi.dataset import card_page
 from openmofi.dataset.causes import Cause, funnel
-from openmofi.dataset.facts import SCORE_BINS
+from openmofi.dataset.facts import SCORE_BINS, Counts, Histograms
 from openmofi.dataset.inputs import PoolTables
 from openmofi.errors import OpenMofiError
 from openmofi.images import ImageProblemError, decode_image
@@ -31,7 +29,7 @@ def write_card(
     tables: PoolTables,
     content: Mapping[str, Any],
     vocabulary: pa.Table,
-    histogram: npt.NDArray[np.int64],
+    histograms: Histograms,
 ) -> None:
     """Write the page to ``content["card"]``.
 
@@ -40,12 +38,16 @@ def write_card(
         tables: The pool, for the pictures shown.
         content: The manifest to be.
         vocabulary: By `records.VOCABULARY`.
-        histogram: [200] counts of entity scores by `SCORE_BINS`.
+        histograms: Of scores.
     """
     digest = str(content["card"]).split("/")[1]
     sections = [
         ("Where the samples went", _funnel(content["counts"])),
-        ("Scores of entities", _scores(histogram, content["min_score"], content["calibration"])),
+        *_text(histograms.masked, content["config"]["text"], content["totals"]),
+        (
+            "Scores of entities",
+            _scores(histograms.entities, content["min_score"], content["calibration"]),
+        ),
         ("Entities with the most training images", _entities(vocabulary)),
         ("Kept, a sample", _gallery(database, tables, vocabulary, Cause.KEPT)),
         *(
@@ -96,9 +98,35 @@ def _funnel(counts: Mapping[str, int]) -> str:
     return card_page.table(["step", "cause", "samples", "left", ""], body)
 
 
-def _scores(
-    histogram: npt.NDArray[np.int64], cut: float, calibration: Mapping[str, Any] | None
-) -> str:
+def _text(
+    histogram: Counts, rule: Mapping[str, Any], totals: Mapping[str, int]
+) -> list[tuple[str, str]]:
+    """What each policy drops of the pictures with text; no section where nobody asked."""
+    if "with_text" not in totals:
+        return []
+    number = totals["with_text"]
+    rows = []
+    for policy in ("any_text", "text_dependent"):
+        dropped = totals.get(f"dropped_by_{policy}")
+        if dropped is not None:
+            chosen = "chosen" if policy == rule["policy"] else ""
+            rows.append([policy, chosen, f"{dropped:,}", f"{number - dropped:,}"])
+    body = (
+        f"<p>{number:,} pictures hold text by the rule: a box of confidence "
+        f"{rule['min_confidence']:.4g} or more that covers {rule['min_area']:.4g} to "
+        f"{rule['max_area']:.4g} of the picture. What each policy does with them, whatever else "
+        f"drops them:</p>{card_page.table(['policy', '', 'dropped', 'not dropped'], rows)}"
+    )
+    if histogram.sum():
+        body += (
+            f"<p>Cosine of alt text and picture once the text in it is covered, of "
+            f"{histogram.sum():,} of them.</p>"
+            f"{card_page.histogram(histogram, SCORE_BINS, rule['min_masked_score'])}"
+        )
+    return [("Text in pictures", body)]
+
+
+def _scores(histogram: Counts, cut: float, calibration: Mapping[str, Any] | None) -> str:
     if not histogram.sum():
         return "<p>No entity was scored.</p>"
     share = histogram[SCORE_BINS[:-1] >= cut - 1e-9].sum() / histogram.sum()

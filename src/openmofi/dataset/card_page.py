@@ -64,17 +64,21 @@ def bar(share: float) -> str:
     )
 
 
-def histogram(counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], cut: float) -> str:
+def histogram(
+    counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], cut: float | None
+) -> str:
     """Bars over the range that is not empty, with a line at ``cut`` and its value above.
 
     Args:
         counts: [bins].
         edges: [bins + 1].
-        cut: Where the line stands, in the units of ``edges``.
+        cut: Where the line stands, in the units of ``edges``; None for no line.
     """
     filled = np.flatnonzero(counts)
-    first = min(int(filled[0]), int(np.searchsorted(edges, cut, "right")) - 1)
-    last = max(int(filled[-1]), int(np.searchsorted(edges, cut, "left")))
+    first, last = int(filled[0]), int(filled[-1])
+    if cut is not None:
+        first = min(first, int(np.searchsorted(edges, cut, "right")) - 1)
+        last = max(last, int(np.searchsorted(edges, cut, "left")))
     first, last = max(first - 1, 0), min(last + 1, len(counts) - 1)
     width, height, top = 640.0, 140.0, 16.0
     scale = width / (edges[last + 1] - edges[first])
@@ -87,19 +91,25 @@ def histogram(counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], cut
             f'<rect x="{left:.1f}" y="{top + height - tall:.1f}" width="{max(wide - 1, 0.5):.1f}" '
             f'height="{tall:.1f}"><title>{edges[index]:.2f}: {counts[index]}</title></rect>'
         )
-    at = (cut - edges[first]) * scale
-    anchor = "start" if at < width / 2 else "end"  # so that it stays on the page
     base = top + height
+    line = "" if cut is None else _cut_line(cut, (cut - edges[first]) * scale, width, top, base)
     return (
         f'<svg class="histogram" width="{width:.0f}" height="{base + 18:.0f}" '
         f'viewBox="0 0 {width:.0f} {base + 18:.0f}" role="img" aria-label="histogram">'
-        f"{''.join(bars)}"
-        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top:.0f}" y2="{base:.0f}" stroke-width="2">'
-        f'</line><text x="{at:.1f}" y="{top - 5:.0f}" text-anchor="{anchor}">cut {cut:.4g}</text>'
+        f"{''.join(bars)}{line}"
         f'<text x="0" y="{base + 14:.0f}">{edges[first]:.2f}</text>'
         f'<text x="{width:.0f}" y="{base + 14:.0f}" text-anchor="end">'
         f"{edges[last + 1]:.2f}</text>"
         "</svg>"
+    )
+
+
+def _cut_line(cut: float, at: float, width: float, top: float, base: float) -> str:
+    """A line from ``top`` to ``base`` at ``at`` of ``width`` pixels, with its value above."""
+    anchor = "start" if at < width / 2 else "end"  # so that it stays on the page
+    return (
+        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top:.0f}" y2="{base:.0f}" stroke-width="2">'
+        f'</line><text x="{at:.1f}" y="{top - 5:.0f}" text-anchor="{anchor}">cut {cut:.4g}</text>'
     )
 
 

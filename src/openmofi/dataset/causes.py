@@ -10,8 +10,9 @@ class Cause(StrEnum):
 
     TAKEN_DOWN = "taken_down"
     EVALUATION_OVERLAP = "evaluation_overlap"
-    TEXT_FAILED = "text_failed"  # nobody knows whether there is text
+    TEXT_FAILED = "text_failed"  # nobody knows whether there is text, or what depends on it
     TEXT_REGION = "text_region"
+    TEXT_DEPENDENT = "text_dependent"  # without its text, the picture no longer fits its alt text
     IMAGE_SCORE = "image_score"  # out of a head's bounds, or not known
     NO_ENTITY = "no_entity"
     DUPLICATE_EXACT = "duplicate_exact"
@@ -27,6 +28,7 @@ _STEPS = {
     Cause.EVALUATION_OVERLAP: "evaluation sets",
     Cause.TEXT_FAILED: "text regions",
     Cause.TEXT_REGION: "text regions",
+    Cause.TEXT_DEPENDENT: "text regions",
     Cause.IMAGE_SCORE: "image scores",
     Cause.NO_ENTITY: "entities",
     Cause.DUPLICATE_EXACT: "duplicates",

@@ -3,29 +3,32 @@
 The database holds narrow rows only (ids, hashes, entity ids), and spills to disk.
 """
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import AssembleConfig
 from openmofi.dataset.image_rules import ImageRules
 from openmofi.dataset.inputs import PoolTables
+from openmofi.dataset.text_policies import TextFacts, text_facts
 from openmofi.progress import bar
-from openmofi.records import Status
-from openmofi.textregions.rule import TextRule, text_flags
+from openmofi.textregions.rule import TextRule
 from openmofi.work import Work
 
 SCORE_BINS = np.linspace(-1, 1, 201)
+
+Counts = npt.NDArray[np.int64]
 
 _TABLES = """
 CREATE TABLE samples (
     id BIGINT,            -- place in the pool: shards by name, rows in tar order
     shard INTEGER, row INTEGER, uid VARCHAR, image_id VARCHAR, phash UBIGINT,
     text VARCHAR,         -- the cause for which the text rule would drop it
+    with_text BOOLEAN,    -- by the text rule, whatever its policy
+    text_dependent BOOLEAN,  -- with text, and that policy would drop it; null: not known
     large_text BOOLEAN,
     held_out BOOLEAN,     -- near an image of an evaluation set, by embedding
     score_refused BOOLEAN,  -- by a head's bounds
@@ -39,8 +42,9 @@ CREATE TABLE labels (id BIGINT, entity_id VARCHAR, score FLOAT);
 
 _INSERT_SAMPLES = """
 INSERT INTO samples
-SELECT {base} + row, {shard}, row, uid, image_id, phash, text, large_text,
-       held_out, score_refused, CASE WHEN status <> 'ok' THEN status END, NULL, NULL, NULL
+SELECT {base} + row, {shard}, row, uid, image_id, phash, text, with_text, text_dependent,
+       large_text, held_out, score_refused,
+       CASE WHEN status <> 'ok' THEN status END, NULL, NULL, NULL
 FROM shard_samples ORDER BY row
 """
 
@@ -57,13 +61,20 @@ ORDER BY row, entity_id
 """
 
 
+class Histograms(NamedTuple):
+    """Counts by `SCORE_BINS`, each ``int64[200]``, for the card."""
+
+    entities: Counts  # of all entity scores
+    masked: Counts  # of the masked scores of pictures with text
+
+
 def load_facts(
     database: duckdb.DuckDBPyConnection,
     tables: PoolTables,
     config: AssembleConfig,
     min_score: float,
     images: ImageRules,
-) -> npt.NDArray[np.int64]:
+) -> Histograms:
     """Fill the tables ``samples`` and ``labels``.
 
     Args:
@@ -72,44 +83,46 @@ def load_facts(
         config: The rules.
         min_score: Cosine from which a label counts.
         images: What is decided by embedding.
-
-    Returns:
-        [200] counts of all entity scores by `SCORE_BINS`, for the card.
     """
     database.execute(_TABLES)
-    histogram = np.zeros(len(SCORE_BINS) - 1, dtype=np.int64)
+    histograms = Histograms(*np.zeros((2, len(SCORE_BINS) - 1), dtype=np.int64))
     base = 0
     for number, work in enumerate(bar(tables.work, label="assemble", unit="shard")):
-        samples = _with_embedding(_with_text(tables, work, config.text), tables, work, images)
+        samples, masked = _with_text(tables, work, config.text)
+        histograms.masked[:] += _histogram(masked)
+        samples = _with_embedding(samples, tables, work, images)
         database.register("shard_samples", samples)
         database.execute(_INSERT_SAMPLES.format(base=base, shard=number))
         database.unregister("shard_samples")
         if tables.has("mentions") and tables.has("entity_scores"):
-            histogram += _load_labels(
+            histograms.entities[:] += _load_labels(
                 database, tables, work, base, min_score, config.min_context_score or 0
             )
         base += samples.num_rows
-    return histogram
+    return histograms
 
 
-def _with_text(tables: PoolTables, work: Work, rule: TextRule) -> pa.Table:
+def _with_text(
+    tables: PoolTables, work: Work, rule: TextRule
+) -> tuple[pa.Table, npt.NDArray[np.float32]]:
+    """The samples with what their text says of them; masked scores of those with text."""
     samples = tables.read("samples", work).select(["uid", "image_id", "phash", "status"])
     rows = samples.num_rows
-    text: list[str | None] = [None] * rows
-    large = np.zeros(rows, dtype=bool)
+    none = np.zeros(rows, dtype=bool)
+    found = TextFacts(np.full(rows, None, object), none, None, none, np.zeros(0, np.float32))
     if rule.drop_text and tables.has("text_regions"):
-        regions = tables.read("text_regions", work)
-        flagged, large = text_flags(regions, rule)
-        failed = np.asarray(regions.column("status").to_pylist()) == Status.FAILED
-        text = [
-            Cause.TEXT_FAILED if bad else Cause.TEXT_REGION if hit else None
-            for bad, hit in zip(failed, flagged, strict=True)
-        ]
-    return (
-        samples.append_column("row", pa.array(np.arange(rows, dtype=np.int32)))
-        .append_column("text", pa.array(text, pa.string()))
-        .append_column("large_text", pa.array(large, pa.bool_()))
-    )
+        masked = tables.read("masked_scores", work) if tables.has("masked_scores") else None
+        found = text_facts(tables.read("text_regions", work), masked, rule)
+    columns = {
+        "row": pa.array(np.arange(rows, dtype=np.int32)),
+        "text": pa.array(found.cause, pa.string()),
+        "with_text": pa.array(found.with_text),
+        "text_dependent": pa.array([None] * rows if found.dependent is None else found.dependent),
+        "large_text": pa.array(found.large),
+    }
+    for name, column in columns.items():
+        samples = samples.append_column(name, column)
+    return samples, found.scores
 
 
 def _with_embedding(
@@ -130,7 +143,7 @@ def _load_labels(
     base: int,
     min_score: float,
     min_context: float,
-) -> npt.NDArray[np.int64]:
+) -> Counts:
     scores = tables.read("entity_scores", work)
     database.register("shard_mentions", tables.read("mentions", work))
     database.register("shard_scores", scores)
@@ -138,5 +151,8 @@ def _load_labels(
     database.execute(query)
     database.unregister("shard_mentions")
     database.unregister("shard_scores")
-    values = np.clip(scores.column("clip_score").to_numpy(), -1, 1)
-    return cast("npt.NDArray[np.int64]", np.histogram(values, SCORE_BINS)[0])
+    return _histogram(scores.column("clip_score").to_numpy())
+
+
+def _histogram(scores: npt.NDArray[np.float32]) -> Counts:
+    return cast("Counts", np.histogram(np.clip(scores, -1, 1), SCORE_BINS)[0])

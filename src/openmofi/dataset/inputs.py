@@ -11,12 +11,14 @@ from openmofi.dataset.config import AssembleConfig
 from openmofi.errors import InputError
 from openmofi.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image, perceptual_hash
+from openmofi.labeling.masked import regions_recipe
 from openmofi.records import from_parquet
 from openmofi.storage import Store
+from openmofi.textregions.rule import TextRule
 from openmofi.versions import TableVersion, read_table_versions
 from openmofi.work import Work, align
 
-ROW_ALIGNED = ("text_regions", "image_embeddings")
+ROW_ALIGNED = ("text_regions", "image_embeddings", "masked_scores")
 _NEEDED_FOR_LABELS = ("mentions", "entity_scores")
 _TOMBSTONES = "tombstones/"
 
@@ -70,6 +72,8 @@ def read_pool_tables(given: Mapping[str, Sequence[str]], config: AssembleConfig)
     needed = list(_NEEDED_FOR_LABELS) if config.require_entities else []
     if config.require_entities and config.text.drop_text:
         needed.append("text_regions")
+    if config.text.drop_text and config.text.policy == "text_dependent":
+        needed += ["text_regions", "masked_scores"]
     cosines = (config.duplicates.embedding_cosine, config.evaluation_cosine)
     if config.heads or any(cosine is not None for cosine in cosines):
         needed.append("image_embeddings")
@@ -79,8 +83,8 @@ def read_pool_tables(given: Mapping[str, Sequence[str]], config: AssembleConfig)
     if missing:
         raise InputError(
             f"assemble: no {missing[0]} were given; give them, or turn off what needs them "
-            "(require_entities, calibration, text.drop_text, heads, duplicates.embedding_cosine, "
-            "evaluation_cosine)"
+            "(require_entities, calibration, text.drop_text, text.policy, heads, "
+            "duplicates.embedding_cosine, evaluation_cosine)"
         )
     opened = {kind: read_table_versions(uris, kind) for kind, uris in given.items() if uris}
     store = opened["samples"][0]
@@ -99,6 +103,32 @@ def check_knowledge_base(tables: PoolTables, digest: str) -> None:
             raise InputError(
                 f"{kind} were made with knowledge base {used}, and {digest} was given; run "
                 "linking and labeling again"
+            )
+
+
+def check_masked_scores(tables: PoolTables, rule: TextRule) -> None:
+    """Refuse masked scores of other text regions, or where text that the rule counts was left.
+
+    Raises:
+        InputError: They say nothing about what the rule calls a picture with text.
+    """
+    if not (rule.drop_text and tables.has("masked_scores") and tables.has("text_regions")):
+        return
+    masked = tables.versions["masked_scores"]
+    if masked.digests.get("text_regions") != regions_recipe(tables.versions["text_regions"]):
+        raise InputError(
+            "masked_scores were made with other text_regions than those given; mask again"
+        )
+    limits = masked.config
+    for name, covers in (
+        ("min_confidence", limits["min_confidence"] <= rule.min_confidence),
+        ("min_area", limits["min_area"] <= rule.min_area),
+        ("max_area", limits["max_area"] >= rule.area_limit),
+    ):
+        if not covers:
+            raise InputError(
+                f"masked_scores were made with {name} {limits[name]}, so they left regions that "
+                f"text.{name} {getattr(rule, name)} counts as text; mask again with wider limits"
             )
 
 

@@ -11,6 +11,7 @@ from openmofi.dataset.image_rules import BoundedHead, ImageRules, read_heads
 from openmofi.dataset.inputs import (
     PoolTables,
     check_knowledge_base,
+    check_masked_scores,
     check_near_duplicate_search,
     read_pool_tables,
     read_tombstones,
@@ -19,6 +20,7 @@ from openmofi.errors import InputError
 from openmofi.image_set import ImageSet, read_image_set
 from openmofi.keys import hash_json
 from openmofi.progress import say
+from openmofi.textregions.rule import has_second_look
 from openmofi.versions import Manifest, read_manifest
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ def prepare(
     """
     check_near_duplicate_search(config)
     tables = read_pool_tables(given, config)
+    config = _fitting(config, tables)
+    check_masked_scores(tables, config.text)
     loaded = None
     if knowledge_base:
         from openmofi.entities.knowledge_base import load_knowledge_base
@@ -107,6 +111,14 @@ def prepare(
         heads=read_heads(config.heads, _embedded_by(tables)),
         cut=read_cut(config, tables),
     )
+
+
+def _fitting(config: AssembleConfig, tables: PoolTables) -> AssembleConfig:
+    """The decisions with the text rule's upper limit that fits the boxes given."""
+    if not tables.has("text_regions"):
+        return config
+    text = config.text.for_boxes(second_look=has_second_look(tables.versions["text_regions"]))
+    return config.model_copy(update={"text": text})
 
 
 def _embedded_by(tables: PoolTables) -> str:

@@ -55,7 +55,7 @@ def drop_listed(
 
 def drop_text(database: Database) -> None:
     """Drop pictures with text in them."""
-    for cause in (Cause.TEXT_FAILED, Cause.TEXT_REGION):
+    for cause in (Cause.TEXT_FAILED, Cause.TEXT_REGION, Cause.TEXT_DEPENDENT):
         drop(database, cause, f"text = '{cause}'")
 
 

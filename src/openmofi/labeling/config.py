@@ -1,11 +1,12 @@
 """Options of image embedding and entity scoring."""
 
+from collections.abc import Mapping
 from string import Formatter
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from openmofi.config import Section
+from openmofi.config import Section, parse_config
 from openmofi.workers import usable_cores
 
 _FIELDS = {"name", "description"}
@@ -49,6 +50,47 @@ class EmbedConfig(Section):
         """The decoding processes beside a device."""
         cores = usable_cores()
         return self.decode_workers or (cores if device.startswith("cuda") else max(1, cores // 2))
+
+
+class MaskConfig(Section):
+    """Which text regions are covered, and how the covered images are embedded.
+
+    Pixels are read, and numbers rounded, as they were for the image embeddings.
+
+    Args:
+        min_confidence: Regions from this confidence are covered. Lower than assembly's, since what
+            may be text should not speak for the alt text.
+        min_area: Share of the image that a region has at least.
+        max_area: And at most. ``None``: what fits how the regions were made, see
+            `textregions.rule.TextRule`; what is framed without being text must stay in sight.
+        batch_size: See `EmbedConfig`; of texts too.
+        device: See `EmbedConfig`.
+        compiled: See `EmbedConfig`.
+        decode_workers: See `EmbedConfig`.
+    """
+
+    min_confidence: float = Field(0.3, ge=0, le=1)
+    min_area: float = Field(0.0, ge=0, le=1)
+    max_area: float | None = Field(None, gt=0, le=1)
+    batch_size: int | None = Field(None, gt=0)
+    device: str = "auto"
+    compiled: bool = False
+    decode_workers: int | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max_area is not None and self.min_area > self.max_area:
+            raise ValueError(f"min_area {self.min_area} is above max_area {self.max_area}")
+        return self
+
+    def semantic(self) -> dict[str, Any]:
+        """Options that can change the result."""
+        return self.model_dump(include={"min_confidence", "min_area", "max_area"})
+
+    def embedding(self, recorded: Mapping[str, Any]) -> EmbedConfig:
+        """How covered images are embedded, beside embeddings of the ``recorded`` config."""
+        speed = self.model_dump(include={"batch_size", "device", "compiled", "decode_workers"})
+        return parse_config(EmbedConfig, {**recorded, **speed}, where="image_embeddings' config")
 
 
 class LabelConfig(Section):

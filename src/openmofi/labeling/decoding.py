@@ -40,12 +40,24 @@ class Geometry(Protocol):
         """``uint8[height, width, 3]``."""
 
 
+class Edit(Protocol):
+    """What is done to a decoded image before its geometry; sent to the workers."""
+
+    def __call__(self, image: Image.Image) -> tuple[Image.Image, float]:
+        """The edited image, and which share of it was changed, 0 to 1.
+
+        Args:
+            image: RGB; a large JPEG may have been decoded at a fraction of its size.
+        """
+
+
 class Picture(NamedTuple):
     """Where an image file's bytes lie."""
 
     path: str  # a local file, such as a pool tar
     offset: int
     length: int
+    edit: Edit | None = None
 
 
 class Decoded(NamedTuple):
@@ -53,6 +65,7 @@ class Decoded(NamedTuple):
 
     pixels: torch.Tensor  # uint8[B, H, W, 3], zeros where it failed
     ok: torch.Tensor  # bool[B]
+    edited: torch.Tensor  # float32[B], the share of each that its edit has changed
 
 
 @dataclass(frozen=True)
@@ -81,23 +94,27 @@ class Decoder(Dataset[Decoded]):
         shape = (len(pictures), self.geometry.height, self.geometry.width, 3)
         pixels = torch.zeros(shape, dtype=torch.uint8)
         ok = torch.zeros(len(pictures), dtype=torch.bool)
+        edited = torch.zeros(len(pictures))
         rows = pixels.numpy()
         for row, picture in enumerate(pictures):
             data = _read(picture)
             try:
-                rows[row] = self._prepared(data)
+                rows[row], edited[row] = self._prepared(data, picture.edit)
                 ok[row] = True
             except Exception:  # one bad sample is a row with a status
                 continue
-        return Decoded(pixels, ok)
+        return Decoded(pixels, ok, edited)
 
-    def _prepared(self, data: bytes) -> npt.NDArray[np.uint8]:
+    def _prepared(
+        self, data: bytes, edit: Edit | None = None
+    ) -> tuple[npt.NDArray[np.uint8], float]:
         image = decode_image(data, least_side=self.least_side)
         # A line of pixels, resized until its shorter side is covered, would be gigabytes.
         aspect = max(image.size) / min(image.size)
         if aspect * self.geometry.least_side**2 > MAX_PIXELS:
             raise ValueError(f"an image of {image.width} x {image.height} cannot be resized")
-        return self.geometry.pixels(image)
+        image, edited = edit(image) if edit else (image, 0.0)
+        return self.geometry.pixels(image), edited
 
 
 def _read(picture: Picture) -> bytes:

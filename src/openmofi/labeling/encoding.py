@@ -3,9 +3,10 @@
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -40,6 +41,7 @@ class Embedded(NamedTuple):
 
     vectors: npt.NDArray[np.float16]  # [n, dim]
     ok: npt.NDArray[np.bool_]  # [n], False: undecodable, or not finite
+    edited: npt.NDArray[np.float32]  # [n], the share of each that its edit has changed
 
 
 @dataclass
@@ -111,15 +113,15 @@ def encode_pictures(
     # A GPU works through what is launched by itself. CPU cores get a batch each: threads that share
     # one wait for each other at every layer, the more so while other processes decode.
     streams = 1 if on_gpu else torch.get_num_threads()
-    under_way: deque[tuple[Future[torch.Tensor], torch.Tensor]] = deque()
+    under_way: deque[Callable[[], Embedded]] = deque()
     with _encoding_threads(streams, on_gpu) as pool:
         for batch in speed.timed(batches):
             launched = pool.submit(encoder.launch, _full(batch.pixels, batch_size))
-            under_way.append((launched, batch.ok))
+            under_way.append(partial(_finished, launched, batch.ok, batch.edited))
             if len(under_way) > streams:  # the next ones are at work while this one is read
-                yield speed.counted(_finished(*under_way.popleft()))
+                yield speed.counted(under_way.popleft()())
         while under_way:
-            yield speed.counted(_finished(*under_way.popleft()))
+            yield speed.counted(under_way.popleft()())
 
 
 @contextlib.contextmanager
@@ -147,8 +149,9 @@ def _full(pixels: torch.Tensor, size: int) -> torch.Tensor:
     return pixels if not missing else torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)])
 
 
-def _finished(launched: "Future[torch.Tensor]", ok: torch.Tensor) -> Embedded:
+def _finished(launched: "Future[torch.Tensor]", ok: torch.Tensor, edited: torch.Tensor) -> Embedded:
     found = launched.result()[: len(ok)].float().cpu().numpy()
     finite = np.isfinite(found).all(axis=1)  # an overflow in the encoder
     usable = ok.numpy() & finite
-    return Embedded(np.where(usable[:, None], found, 0).astype(np.float16), usable)
+    vectors = np.where(usable[:, None], found, 0).astype(np.float16)
+    return Embedded(vectors, usable, edited.numpy())

@@ -28,6 +28,9 @@ class DetectConfig(Section):
     min_confidence: float = Field(0.2, gt=0, lt=1)  # boxes of less, by the text map, are not kept
     unclip_ratio: float = Field(1.4, gt=0)  # how far a box grows around the text's core
     second_look: bool = True  # a box's confidence is then from reading it, see textregions.reading
+    # Pictures in which nothing sure is found are enlarged to this long side and looked at again, at
+    # most at twice their size; only with the second look. 0: never.
+    closer_look: int = Field(640, ge=0)
     reader: str = ""  # recognition model for it, an ONNX file; empty is the one in rapidocr's wheel
     max_pixels: int = Field(89_478_485, gt=0)  # larger pictures are not decoded: status failed
     device: Literal["cpu", "cuda"] = "cpu"

@@ -1,154 +1,163 @@
-"""Where text stands in a picture: the PP-OCR detector behind one method."""
+"""Where text stands in a picture: views, a detection network, and a second look."""
 
-import contextlib
-import importlib.util
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from openmofi.errors import InputError
 from openmofi.keys import hash_file
+from openmofi.textregions.boxes import Backend, Box, Pixels, Region
 from openmofi.textregions.config import DetectConfig
+from openmofi.textregions.reading import Reader, reader_path
+from openmofi.textregions.views import View, distinct, tiles, whole
 
-_MODEL = "PP-OCRv6_det_small.onnx"
-_STRIDE = 32  # the network wants sides in multiples of it, and rapidocr rounds short ones to 0
-
-
-@dataclass(frozen=True)
-class Box:
-    """One text region: four corners in pixels of the picture, clockwise from top left."""
-
-    polygon: tuple[float, ...]  # x0 y0 … x3 y3
-    confidence: float  # mean of the text map inside, 0 to 1
+_SURE = 0.5  # a picture with a region of it needs no closer look
+_SMALLER = 0.8  # of the closer look's size; nothing is won for pictures nearly as large
 
 
-class TextDetector(Protocol):
-    """Anything that finds text in a picture."""
+def load_detector(config: DetectConfig) -> "TextDetector":
+    """The detector that ``config`` describes, ready to use.
 
-    def detect(self, image: Image.Image) -> list[Box]:
-        """The text regions of an RGB picture, each with its own confidence."""
-
-
-def load_detector(config: DetectConfig) -> TextDetector:
-    """The detector that ``config`` names, ready to use."""
-    return RapidOcrDetector(config)
-
-
-def detector_digest() -> str:
-    """Digest of the weights that `load_detector` would load, without loading them."""
-    return hash_file(_model_path())
-
-
-def polygon_area(polygon: tuple[float, ...]) -> float:
-    """Area in square pixels, by the shoelace formula."""
-    points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
-    following = np.roll(points, -1, axis=0)
-    cross = points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]
-    return float(abs(cross.sum()) / 2)
-
-
-class RapidOcrDetector:
-    """PP-OCRv6 small in ONNX, out of the rapidocr wheel: no network, no file of ours.
-
-    rapidocr's own defaults are another model's: they enlarge small pictures (14 times the CPU) and
-    let precision fall. These are the values that the weights were published with.
+    Raises:
+        InputError: A model or a package is missing.
     """
-
-    def __init__(self, config: DetectConfig) -> None:
-        self._limit = config.input_limit
-        model = _model_path()
-        _use_one_thread()
-        from rapidocr import RapidOCR
-
-        engine: Any = RapidOCR(params=_parameters(config, model))
-        # The public call crops every box and hands scores over in another order than boxes. The
-        # method is private, so pyproject holds rapidocr at 3.10.*.
-        self._detector: Any = engine._load_det_model()
-        self._detector.sorted_boxes = lambda boxes: boxes
-
-    def detect(self, image: Image.Image) -> list[Box]:
-        """The text regions of an RGB picture.
-
-        Pictures are shrunk to the input limit and never enlarged. Thin ones are padded so that the
-        short side keeps 32 pixels after shrinking; without that they would count as free of text.
-        Text that shrinking leaves under about 8 pixels is missed all the same.
-        """
-        width, height = image.size
-        bgr = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
-        result = self._detector(pad_thin(bgr, self._limit))
-        if result.boxes is None:
-            return []
-        limits = np.array([width, height], dtype=np.float32)
-        boxes = []
-        for corners, score in zip(result.boxes, result.scores, strict=True):
-            inside = np.clip(np.asarray(corners, dtype=np.float32), 0, limits)
-            polygon = tuple(float(value) for value in inside.reshape(-1))
-            if polygon_area(polygon) > 0:  # a box in the padding alone
-                boxes.append(Box(polygon, float(score)))
-        return boxes
+    reader = Reader(config) if config.second_look else None
+    return TextDetector(config, load_backend(config), reader)
 
 
-def pad_thin(pixels: npt.NDArray[np.uint8], limit: int) -> npt.NDArray[np.uint8]:
-    """Pad at the bottom and right so that each side is 32 pixels or more once shrunk to ``limit``.
+def load_backend(config: DetectConfig) -> Backend:
+    """The detection network that ``config`` names."""
+    if config.backend == "paddleocr":
+        from openmofi.textregions.paddleocr_backend import PaddleOcrBackend
+
+        return PaddleOcrBackend(config)
+    from openmofi.textregions.rapidocr_backend import RapidOcrBackend
+
+    return RapidOcrBackend(config)
+
+
+def detector_digests(config: DetectConfig) -> dict[str, str]:
+    """Digests of the weights that `load_detector` would load, without loading them."""
+    found = {"detector": _backend_digest(config)}
+    if config.second_look:
+        found["reader"] = hash_file(reader_path(config))
+    return found
+
+
+def _backend_digest(config: DetectConfig) -> str:
+    if config.backend == "paddleocr":
+        from openmofi.textregions.paddleocr_backend import paddleocr_digest
+
+        return paddleocr_digest(config)
+    from openmofi.textregions.rapidocr_backend import model_path
+
+    return hash_file(model_path(config))
+
+
+class TextDetector:
+    """Pictures to boxes.
 
     Args:
-        pixels: [height, width, 3].
-        limit: Length in pixels to which the long side will be shrunk, if it is longer.
-
-    Returns:
-        [height', width', 3], filled with the mean colour; the same array if it is not thin.
+        config: See `DetectConfig`.
+        backend: The detection network.
+        reader: For the second look; None for none.
     """
-    height, width = pixels.shape[:2]
-    shrinking = max(1.0, max(height, width) / limit)
-    shortest = int(np.ceil(_STRIDE * shrinking))
-    missing = max(0, shortest - height), max(0, shortest - width)
-    if not any(missing):
-        return pixels
-    padded = np.empty((height + missing[0], width + missing[1], 3), dtype=np.uint8)
-    padded[:] = pixels.mean(axis=(0, 1)).round().astype(np.uint8)
-    padded[:height, :width] = pixels
-    return padded
+
+    def __init__(self, config: DetectConfig, backend: Backend, reader: Reader | None) -> None:
+        self._config = config
+        self._backend = backend
+        self._reader = reader
+        self._batch = config.batch_size if config.device == "cuda" else 1
+
+    def detect(self, image: Image.Image) -> list[Box]:
+        """The text regions of an RGB picture."""
+        return self.detect_all([image])[0]
+
+    def detect_all(self, images: Sequence[Image.Image]) -> list[list[Box]]:
+        """The text regions of each of some RGB pictures, batched by size on a GPU."""
+        pictures = [_blue_green_red(image) for image in images]
+        views = [self._views(picture) for picture in pictures]
+        found = self._boxes(pictures, self._looked_at(pictures, views))
+        again = [
+            [] if any(box.confidence >= _SURE for box in boxes) else self._closer(picture)
+            for picture, boxes in zip(pictures, found, strict=True)
+        ]
+        if not any(again):
+            return found
+        closer = self._boxes(pictures, self._looked_at(pictures, again))
+        return [_joined(*both) for both in zip(found, closer, strict=True)]
+
+    def _views(self, picture: Pixels) -> list[View]:
+        height, width = picture.shape[:2]
+        limit = self._config.input_limit
+        pieces = tiles(width, height, limit=limit, most=self._config.max_tiles)
+        return [whole(width, height, limit=limit), *pieces]
+
+    def _closer(self, picture: Pixels) -> list[View]:
+        """A small picture enlarged, up to twice. Only reading makes that worth it."""
+        height, width = picture.shape[:2]
+        limit = min(self._config.closer_look, self._config.input_limit)
+        if self._reader is None or max(height, width) > _SMALLER * limit:
+            return []
+        return [whole(width, height, limit=limit, enlarged=2)]
+
+    def _looked_at(
+        self, pictures: Sequence[Pixels], views: Sequence[Sequence[View]]
+    ) -> list[list[Region]]:
+        """Regions of each picture over its views, in the picture's pixels."""
+        by_size: dict[tuple[int, int], list[tuple[int, View]]] = defaultdict(list)
+        for number, of_picture in enumerate(views):
+            for view in of_picture:
+                by_size[view.height, view.width].append((number, view))
+        found: list[list[tuple[Region, bool]]] = [[] for _ in pictures]
+        for looks in by_size.values():
+            for start in range(0, len(looks), self._batch):
+                batch = looks[start : start + self._batch]
+                seen = self._backend.regions([view.pixels(pictures[n]) for n, view in batch])
+                for (number, view), regions in zip(batch, seen, strict=True):
+                    found[number] += _placed(view, regions, pictures[number])
+        several = [len(of_picture) > 1 for of_picture in views]
+        return [
+            _distinct(regions) if many else [region for region, _ in regions]
+            for regions, many in zip(found, several, strict=True)
+        ]
+
+    def _boxes(
+        self, pictures: Sequence[Pixels], regions: Sequence[Sequence[Region]]
+    ) -> list[list[Box]]:
+        found = []
+        for picture, of_picture in zip(pictures, regions, strict=True):
+            sure = [region.confidence for region in of_picture]
+            if self._reader is not None:
+                sure = self._reader.confidences(picture, of_picture)
+            found.append(
+                [
+                    Box(tuple(region.corners.reshape(-1).tolist()), confidence, region.confidence)
+                    for region, confidence in zip(of_picture, sure, strict=True)
+                ]
+            )
+        return found
 
 
-def _parameters(config: DetectConfig, model: Path) -> dict[str, Any]:
-    return {
-        "Global.use_cls": False,
-        "Global.use_rec": False,
-        "Global.log_level": "critical",
-        "Global.use_preprocess_img": False,
-        "Global.use_vertical_padding": False,
-        "Det.model_path": str(model),
-        "Det.limit_type": "max",
-        "Det.limit_side_len": config.input_limit,
-        "Det.mean": [0.485, 0.456, 0.406],
-        "Det.std": [0.229, 0.224, 0.225],
-        "Det.thresh": config.pixel_threshold,
-        "Det.box_thresh": config.min_confidence,
-        "Det.unclip_ratio": config.unclip_ratio,
-        "Det.use_dilation": False,
-        "Det.max_candidates": 3000,
-        # Two threads cost twice the CPU a picture: one thread a process, scale by processes.
-        "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-    }
+def _placed(view: View, regions: Sequence[Region], picture: Pixels) -> list[tuple[Region, bool]]:
+    placed = [(view.placed(region, picture), view.cuts(region)) for region in regions]
+    return [(region, cut) for region, cut in placed if region is not None]
 
 
-def _use_one_thread() -> None:
-    with contextlib.suppress(ImportError):  # the missing package is named by the import after it
-        import cv2
-
-        cv2.setNumThreads(1)
+def _distinct(regions: Sequence[tuple[Region, bool]]) -> list[Region]:
+    found, cut = zip(*regions, strict=True) if regions else ((), ())
+    return [found[number] for number in distinct(found, cut)]
 
 
-def _model_path() -> Path:
-    found = importlib.util.find_spec("rapidocr")
-    if found is None or found.origin is None:
-        raise InputError("text detection needs rapidocr; install openmofi with the extra 'curate'")
-    path = Path(found.origin).parent / "models" / _MODEL
-    if not path.is_file():
-        raise InputError(f"rapidocr holds no {_MODEL}; install rapidocr 3.10")
-    return path
+def _joined(first: Sequence[Box], closer: Sequence[Box]) -> list[Box]:
+    """The findings of both looks; of the same place the surer one."""
+    boxes = [*first, *closer]
+    regions = [
+        Region(np.array(box.polygon, np.float32).reshape(4, 2), box.confidence) for box in boxes
+    ]
+    return [boxes[number] for number in distinct(regions, [False] * len(regions))]
+
+
+def _blue_green_red(image: Image.Image) -> Pixels:
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])

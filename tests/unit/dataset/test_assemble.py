@@ -11,7 +11,7 @@ from openmofi.dataset.job import STAGE_VERSION
 from openmofi.images import image_id
 from openmofi.keys import hash_json
 from openmofi.storage import open_store
-from support.assembly import assemble, dropped, kept, pool_of, table
+from support.assembly import assemble, dropped, kept, pool_of, remade, table
 from support.tables import Candidate, Pair, labelled, noise_jpeg, without, write_pool
 
 
@@ -91,9 +91,32 @@ def test_every_sample_has_one_cause_and_the_counts_add_up(root: Path, knowledge_
         "duplicate_perceptual": 1,
         "rare_entity": 1,
     }
-    assert made.content["totals"] == {"large_text": 1, "labels": 6, "entities": 1, "classes": 1}
+    assert made.content["totals"] == {
+        "large_text": 1,
+        "labels": 6,
+        "entities": 1,
+        "classes": 1,
+        "with_text": 2,  # one of them failed
+        "dropped_by_any_text": 2,
+    }
     assert made.content["splits"] == {"train": 6, "validation": 0}
     assert len(kept(made)) + len(dropped(made)) == len(pairs)
+
+
+@pytest.mark.parametrize(("second_look", "cause"), [(True, "text_region"), (False, None)])
+def test_a_box_of_any_size_counts_once_it_was_looked_at_again(
+    root: Path, knowledge_base: str, second_look: bool, cause: str | None
+) -> None:
+    pairs = [labelled(1, ("peru", 0.4), boxes=[(0.9, 0.9)]), labelled(2, ("peru", 0.4))]
+    pool = remade(
+        write_pool(root, {"a": pairs}),
+        "text_regions",
+        digests={"detector": "d"},
+        config={"second_look": second_look},
+    )
+    made = assemble(pool, knowledge_base)
+    assert dropped(made).get("a/0") == cause
+    assert made.content["config"]["text"]["max_area"] == (1.0 if second_look else 0.2)
 
 
 def test_the_earliest_duplicate_wins_and_keeps_all_labels(root: Path, knowledge_base: str) -> None:

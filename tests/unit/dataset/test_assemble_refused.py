@@ -54,7 +54,7 @@ def test_tables_of_another_length_are_refused(root: Path, knowledge_base: str) -
     ("config", "match"),
     [
         ({"treshold": 1}, "unknown key 'treshold'"),
-        ({"text": {"min_area": 0.5}}, "min_area 0.5 is above max_area 0.2"),
+        ({"text": {"min_area": 0.5, "max_area": 0.2}}, "min_area 0.5 is above max_area 0.2"),
         ({"max_images_per_entity": 1, "min_images_per_entity": 3}, "is below min_images_per"),
         ({"evaluation_sets": ["/nowhere"]}, "/nowhere is not a folder"),
     ],

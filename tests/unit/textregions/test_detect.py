@@ -1,8 +1,11 @@
 """The stage: rows, statuses, counts, and the pinned output."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
@@ -10,9 +13,10 @@ from openmofi.errors import InputError
 from openmofi.keys import hash_json
 from openmofi.records import Status, from_parquet
 from openmofi.storage import open_store
+from openmofi.textregions.boxes import Box
 from openmofi.textregions.config import DetectConfig
-from openmofi.textregions.detect import STAGE_VERSION, detect_text, regions_of
-from openmofi.textregions.detector import Box
+from openmofi.textregions.detect import STAGE_VERSION, detect_text
+from openmofi.textregions.rows import region_rows
 from openmofi.versions import read_table_version
 from support.tables import Pair, noise_jpeg, write_pool
 
@@ -72,11 +76,15 @@ def test_counts_add_up(detected: tuple[str, str]) -> None:
 def test_the_output_is_pinned_to_the_stage_version(detected: tuple[str, str]) -> None:
     # Confidences to three digits: onnxruntime's last bits differ from processor to processor.
     rounded = [
-        [row["boxes"], [round(c, 3) for c in row["confidences"]], row["status"]]
+        [
+            np.round(row["boxes"], 2).tolist(),
+            *(np.round(row[name], 3).tolist() for name in ("confidences", "detector_confidences")),
+            row["status"],
+        ]
         for row in rows_of(detected[1])
     ]
     found = (STAGE_VERSION, hash_json(rounded))
-    assert found == (1, "d4448efb1dbe68a1b6c4c3aa239b093b"), (
+    assert found == (2, "1ac775a9fb5d69d0ed3b1ac369befa2a"), (
         "raise STAGE_VERSION when the output changes on purpose"
     )
 
@@ -92,28 +100,60 @@ def test_a_second_run_and_other_thresholds(
     assert rows_of(other)[0]["boxes"] == []
 
 
-def test_every_value_of_the_config_changes_the_recipe() -> None:
-    assert set(DetectConfig.model_fields) == {
-        "backend", "input_limit", "pixel_threshold", "min_confidence", "unclip_ratio", "max_pixels",
+def test_what_changes_speed_alone_is_not_in_the_recipe() -> None:
+    assert set(DetectConfig.model_fields) - DetectConfig().semantic().keys() == {
+        "device", "batch_size",
     }  # fmt: skip
 
 
-def test_a_detector_that_breaks_fails_its_sample_alone() -> None:
-    class Broken:
-        def detect(self, image: Image.Image) -> list[Box]:
+class Scripted:
+    """Says what it was told to, picture by picture, and breaks where that is None."""
+
+    def __init__(self, *answers: list[Box] | None) -> None:
+        self._answers = {10 + number: answer for number, answer in enumerate(answers)}
+        self.calls: list[int] = []
+
+    def detect_all(self, images: Sequence[Image.Image]) -> list[list[Box]]:
+        self.calls.append(len(images))
+        found = [self._answers[image.width] for image in images]
+        if None in found:
             raise RuntimeError("no")
-
-    row = regions_of(Broken(), Image.new("RGB", (8, 8)), Status.OK)
-    assert row == {"boxes": [], "confidences": [], "areas": [], "status": "failed"}
+        return found
 
 
-def test_area_is_the_polygons_share_of_the_image() -> None:
-    class Square:
-        def detect(self, image: Image.Image) -> list[Box]:
-            return [Box((1, 0, 2, 1, 1, 2, 0, 1), 0.5)]
+def rows_from(detector: Scripted, pictures: int, **values: Any) -> list[dict[str, Any]]:
+    images = [(Image.new("RGB", (10 + number, 4)), Status.OK) for number in range(pictures)]
+    return list(region_rows(detector, [*images, (None, Status.FAILED)], DetectConfig(**values)))
 
-    row = regions_of(Square(), Image.new("RGB", (10, 4)), Status.OK)
-    assert row["areas"] == [pytest.approx(2 / 40)]
+
+BOX = Box((1, 0, 2, 1, 1, 2, 0, 1), 0.5, 0.7)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_detector_that_breaks_fails_its_sample_alone(device: str) -> None:
+    first, broken, last, undecoded = rows_from(Scripted([BOX], None, [BOX]), 3, device=device)
+    names = ("boxes", "confidences", "detector_confidences", "areas")
+    nothing = {name: [] for name in names}
+    assert broken == undecoded == {**nothing, "status": "failed"}
+    assert first["status"] == last["status"] == "ok"
+    assert len(first["boxes"]) == len(last["boxes"]) == 1
+
+
+def test_area_is_the_polygons_share_of_the_image_and_no_more_than_all() -> None:
+    whole = Box((0, 0, 12, 0, 12, 4.1, 0, 4.1), 0.5, 0.5)
+    rows = rows_from(Scripted([BOX], [whole]), 2)
+    assert rows[0]["areas"] == [pytest.approx(2 / 40)]
+    assert rows[1]["areas"] == [1.0]
+    assert (rows[0]["confidences"], rows[0]["detector_confidences"]) == ([0.5], [0.7])
+
+
+def test_pictures_are_looked_at_one_by_one_on_a_cpu_and_together_on_a_gpu() -> None:
+    answers: list[list[Box] | None] = [[BOX]] * 10
+    one, many = Scripted(*answers), Scripted(*answers)
+    rows = rows_from(one, 10)
+    assert rows == rows_from(many, 10, device="cuda", batch_size=2)
+    assert one.calls == [1] * 10
+    assert many.calls == [8, 2]
 
 
 def test_an_unknown_key_is_one_line(tmp_path: Path) -> None:

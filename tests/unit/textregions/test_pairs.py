@@ -1,5 +1,6 @@
 """`openmofi textregions detect`: a folder of tars to one Parquet file."""
 
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -7,6 +8,9 @@ import pytest
 
 from openmofi.cli import main
 from openmofi.shards import write_tar
+from openmofi.textregions.config import DetectConfig
+from openmofi.textregions.detector import detector_digests
+from openmofi.textregions.pairs import detect_pairs
 from support.tables import noise_jpeg
 
 
@@ -29,7 +33,12 @@ def test_rows_in_the_order_of_the_tars(tmp_path: Path, capsys: pytest.CaptureFix
     command = ["textregions", "detect", "--pairs", str(tmp_path / "pairs"), "--out", str(out)]
     assert main(command) == 0
     table = pq.read_table(out)
-    assert table.column_names == ["shard", "key", "boxes", "confidences", "areas", "status"]
+    assert table.column_names == [
+        "shard", "key", "boxes", "confidences", "detector_confidences", "areas", "status",
+    ]  # fmt: skip
+    made_with = json.loads(table.schema.metadata[b"openmofi"])
+    assert made_with["config"] == dict(DetectConfig().semantic())
+    assert made_with["digests"] == detector_digests(DetectConfig())
     found = [(row["shard"], row["key"], row["status"]) for row in table.to_pylist()]
     assert found == [
         ("00000", "k0", "ok"),
@@ -38,6 +47,22 @@ def test_rows_in_the_order_of_the_tars(tmp_path: Path, capsys: pytest.CaptureFix
         ("00001", "k0", "ok"),
     ]
     assert "seen 4 = corrupt_image 1 + missing_image 1 + ok 2" in capsys.readouterr().out
+
+
+def test_two_processes_write_what_one_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for tar in range(2):
+        samples = [(f"k{n}", {"jpg": noise_jpeg(10 * tar + n)}) for n in range(5)]
+        write_tar(folder / f"{tar}.tar", samples)
+    monkeypatch.setattr("openmofi.textregions.pairs._PART", 2)
+    for workers in (1, 2):
+        detect_pairs(folder, tmp_path / f"{workers}.parquet", workers=workers)
+    one, two = (pq.read_table(tmp_path / f"{workers}.parquet") for workers in (1, 2))
+    assert one.equals(two, check_metadata=True)
+    assert one.num_rows == 10
 
 
 def test_a_cut_tar_is_named_and_nothing_is_written(

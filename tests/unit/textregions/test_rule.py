@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from openmofi import records
-from openmofi.textregions.rule import TextRule, text_flags
+from openmofi.textregions.rule import TextRule, masked_flags, text_flags
 
 
 def regions(rows: list[list[tuple[float, float]]]):
@@ -53,5 +54,56 @@ def test_the_rule_equals_a_loop_over_boxes() -> None:
 def test_one_and_the_same_box_must_meet_all_limits(
     boxes: list[tuple[float, float]], expected: bool
 ) -> None:
-    flagged, _ = text_flags(regions([boxes]), TextRule())
+    rule = TextRule().for_boxes(second_look=False)
+    flagged, _ = text_flags(regions([boxes]), rule)
     assert flagged.tolist() == [expected]
+
+
+def test_after_a_second_look_no_box_is_too_large() -> None:
+    large = regions([[(0.9, 0.21)], [(0.9, 1.0)], [(0.4, 1.0)]])
+    rule = TextRule().for_boxes(second_look=True)
+    assert [one.tolist() for one in text_flags(large, rule)] == [[True, True, False], [False] * 3]
+    without = TextRule().for_boxes(second_look=False)
+    assert [one.tolist() for one in text_flags(large, without)] == [
+        [False] * 3,
+        [True, True, False],
+    ]
+
+
+@pytest.mark.parametrize("second_look", [False, True])
+def test_a_limit_of_ones_own_stays(second_look: bool) -> None:
+    assert TextRule(max_area=0.3).for_boxes(second_look=second_look).max_area == 0.3
+
+
+def masked(*rows: tuple[float | None, str]):
+    return records.from_rows(
+        [
+            {"caption_score": score, "masked_score": score, "masked_area": score, "status": status}
+            for score, status in rows
+        ],
+        records.MASKED_SCORES,
+    )
+
+
+def test_a_masked_score_below_the_cut_says_that_the_text_was_needed() -> None:
+    table = masked((0.2, "ok"), (0.19, "ok"), (None, "skipped"), (None, "failed"), (-1.0, "ok"))
+    flags = masked_flags(table, TextRule(policy="text_dependent", min_masked_score=0.2))
+    assert flags.scored.tolist() == [True, True, False, False, True]
+    assert flags.below.tolist() == [False, True, False, False, True]
+    assert flags.failed.tolist() == [False, False, False, True, False]
+
+
+def test_without_a_cut_nothing_is_below_it() -> None:
+    flags = masked_flags(masked((-1.0, "ok"), (None, "skipped")), TextRule())
+    assert flags.below.tolist() == [False, False]
+
+
+def test_text_dependent_has_no_cut_of_its_own() -> None:
+    with pytest.raises(ValidationError, match="text_dependent needs min_masked_score"):
+        TextRule(policy="text_dependent")
+    assert TextRule(min_masked_score=0.2).policy == "any_text"
+
+
+def test_configs_from_before_the_policies_read_as_they_did() -> None:
+    rule = TextRule.model_validate({"drop_text": True, "min_confidence": 0.6})
+    assert (rule.policy, rule.drop_text) == ("any_text", True)
