@@ -13,6 +13,7 @@ from openmofi.errors import InputError
 from openmofi.textregions.boxes import Pixels, Region
 from openmofi.textregions.config import DetectConfig
 from openmofi.textregions.opencv import check_opencv
+from openmofi.workers import one_line
 
 MODEL = "PP-OCRv6_det_small.onnx"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -37,8 +38,16 @@ class RapidOcrBackend:
 
         # The public call crops every box and hands scores over in another order than boxes. The
         # method is private, so pyproject holds rapidocr at 3.10.*.
-        engine: Any = RapidOCR(params=_parameters(config, model))
-        detector = engine._load_det_model()
+        try:
+            engine: Any = RapidOCR(params=_parameters(config, model))
+            detector = engine._load_det_model()
+            seen = detector.session(np.zeros((1, 3, 32, 64), np.float32)).shape
+        except Exception as error:  # rapidocr's and the runtime's kinds have nothing in common
+            raise InputError(
+                f"text detection: model {model} cannot be used: {one_line(error):.200}"
+            ) from None
+        if seen != (1, 1, 32, 64):
+            raise InputError(f"text detection: model {model} gives no map of text; is it a reader?")
         self._session, self._boxes = detector.session, detector.postprocess_op
         self._table = _normalizing_table()
 

@@ -17,6 +17,7 @@ from openmofi.errors import InputError
 from openmofi.textregions.boxes import Corners, Pixels, Region, polygon_area
 from openmofi.textregions.config import DetectConfig
 from openmofi.textregions.rapidocr_backend import in_wheel
+from openmofi.workers import one_line
 
 MODEL = "PP-OCRv6_rec_small.onnx"
 # Of a logistic regression on letters read, the map's log-odds and the logarithm of the area's share
@@ -43,9 +44,14 @@ class Reader:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         cuda = ["CUDAExecutionProvider"] * (config.device == "cuda")
         path = str(reader_path(config))
-        self._session = onnxruntime.InferenceSession(
-            path, options, providers=[*cuda, "CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path, options, providers=[*cuda, "CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's own kinds have no common ancestor below this
+            raise InputError(
+                f"text detection: reader {path} is no ONNX model: {one_line(error):.200}"
+            ) from None
         self._input = self._session.get_inputs()[0].name
         self._is_letter = _letters(self._session.get_modelmeta().custom_metadata_map, path)
 

@@ -12,7 +12,13 @@ from openmofi.errors import InputError
 from openmofi.textregions.boxes import Backend, Pixels, Region, polygon_area
 from openmofi.textregions.config import DetectConfig
 from openmofi.textregions.detector import TextDetector, detector_digests, load_detector
-from openmofi.textregions.rapidocr_backend import RapidOcrBackend, _normalizing_table
+from openmofi.textregions.rapidocr_backend import (
+    MODEL,
+    RapidOcrBackend,
+    _normalizing_table,
+    in_wheel,
+)
+from openmofi.textregions.reading import MODEL as READER
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +261,18 @@ def test_the_digests_are_those_of_the_weights_that_were_measured() -> None:
         **first,
         "reader": "fd6c4ce6565ccda1e6531120c8bf82fd",
     }
+
+
+@pytest.mark.parametrize("role", ["model", "reader"])
+def test_a_file_that_is_no_such_network_is_one_line(tmp_path: Path, role: str) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no network")
+    with pytest.raises(InputError, match=r"broken\.onnx (is no ONNX|cannot be used)") as caught:
+        load_detector(DetectConfig(**{role: str(broken)}))
+    assert "\n" not in str(caught.value)
+    other = {"model": READER, "reader": MODEL}[role]
+    with pytest.raises(InputError, match=r"cannot be used|does not say its characters"):
+        load_detector(DetectConfig(**{role: str(in_wheel(other))}))
 
 
 def test_a_model_that_is_no_file_is_one_line(tmp_path: Path) -> None:
