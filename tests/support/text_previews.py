@@ -114,6 +114,7 @@ class InMemory:
     """A source of rows; every picture is the same unless named."""
 
     name = "regions in memory"
+    second_look = False
 
     def __init__(
         self,

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from openmofi.cli import textregions_preview
+
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this room's commands."""
@@ -21,6 +23,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     detect.add_argument("--config", type=Path, metavar="FILE.yaml", help="values of DetectConfig")
     detect.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     detect.set_defaults(run=_detect)
+    textregions_preview.add_action(verbs)
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -30,6 +30,7 @@ _SCHEMA = pa.schema(
         *TEXT_REGIONS,
     ]
 )
+_METADATA = b"openmofi"
 _IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")
 _PART = 64  # images that a process takes at once
 
@@ -59,7 +60,7 @@ def detect_pairs(
     several = workers > 1 and len(parts) > 1
     results = run_in_processes(job, parts, workers) if several else run_here(job, parts)
     made_with = {"kind": "text_regions", "config": parsed.semantic(), "digests": digests}
-    schema = _SCHEMA.with_metadata({b"openmofi": json.dumps(made_with).encode()})
+    schema = _SCHEMA.with_metadata({_METADATA: json.dumps(made_with).encode()})
     counts: Counter[str] = Counter()
     total = sum(len(part.samples) for part in parts)
     with (
@@ -72,6 +73,15 @@ def detect_pairs(
             writer.write_table(table.cast(schema))
             advance(table.num_rows)
     return dict(sorted(counts.items()))
+
+
+def file_has_second_look(schema: pa.Schema) -> bool:
+    """Whether the boxes of such a file were looked at a second time; see `TextRule.for_boxes`."""
+    try:
+        content = json.loads((schema.metadata or {}).get(_METADATA, b"{}"))
+        return bool(content["config"]["second_look"])
+    except (ValueError, KeyError, TypeError):  # a foreign file says nothing of the kind
+        return False
 
 
 class _Part(NamedTuple):

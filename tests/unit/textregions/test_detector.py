@@ -222,11 +222,25 @@ def test_no_closer_look(size: tuple[int, int], values: dict[str, Any]) -> None:
     assert len(backend.sizes) == 1
 
 
-def test_a_sure_picture_gets_no_closer_look(reading_detector: TextDetector) -> None:
-    image, _ = rendered((320, 240), ("Georgia", 24, (60, 100)))
-    (box,) = reading_detector.detect(image)
+def test_without_reading_nothing_is_enlarged() -> None:
+    backend = Framing()
+    TextDetector(DetectConfig(), backend, None).detect(Image.new("RGB", (320, 256), PAPER))
+    assert len(backend.sizes) == 1
+
+
+def test_a_sure_picture_gets_no_closer_look() -> None:
+    image, place = rendered((320, 256), ("Georgia", 24, (60, 100)))
+
+    class Finding(Framing):
+        def regions(self, pictures: Sequence[Pixels]) -> list[list[Region]]:
+            super().regions(pictures)
+            return [[Region(corners_of(place), 0.6)]]
+
+    backend = Finding()
+    (box,) = reading_with(backend).detect(image)
+    assert len(backend.sizes) == 1
     assert box.confidence > 0.9
-    assert box.confidence != box.detector_confidence
+    assert box.detector_confidence == pytest.approx(0.6)
 
 
 def test_pictures_of_one_size_go_together_on_a_gpu_and_keep_their_order() -> None:

@@ -44,6 +44,11 @@ def test_a_word_is_read_at_any_angle(reader: Reader, angle: int) -> None:
     assert reader.letters(picture, np.roll(place, turns, axis=0)) > 3
 
 
+def test_a_word_upside_down_is_turned(reader: Reader) -> None:
+    picture, place = written("music", angle=180)  # of which nothing can be read upside down
+    assert reader.letters(picture, np.roll(place, 2, axis=0)) > 4
+
+
 @pytest.mark.parametrize("text", ["***", "- -", "!?"])
 def test_signs_are_no_letters(reader: Reader, text: str) -> None:
     picture, place = written(text)

@@ -49,6 +49,12 @@ def test_padding_is_of_the_mean_colour_and_below_or_right() -> None:
     assert pixels[0, 0].tolist() == [110] * 3
 
 
+def test_a_large_picture_is_averaged_not_sampled() -> None:
+    picture = np.zeros((2880, 2880, 3), np.uint8)
+    picture[::3] = 240
+    assert abs(int(whole(2880, 2880, limit=960).pixels(picture)[5, 5, 0]) - 80) < 4
+
+
 @pytest.mark.parametrize("size", [(1500, 1200), (2000, 1500), (6000, 4000), (9000, 300)])
 @pytest.mark.parametrize("most", [1, 4, 16])
 def test_tiles_cover_the_picture_and_are_not_too_many(size: tuple[int, int], most: int) -> None:

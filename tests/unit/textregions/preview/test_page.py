@@ -1,0 +1,281 @@
+"""The page: self-contained, safe whatever keys hold, of a bounded size, working in a browser."""
+
+import io
+import json
+import re
+import subprocess
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from openmofi.errors import InputError
+from openmofi.textregions.preview.contact_sheet import WIDTH
+from openmofi.textregions.preview.job import write_preview
+from openmofi.textregions.preview.page import MOST_BYTES
+from openmofi.textregions.preview.pictures import thumbnail_of
+from openmofi.textregions.rule import TextRule
+from support.label_quality import CHROMIUM
+from support.text_previews import Found, InMemory, picture_of, random_rows, row, square
+
+HOSTILE = '"><script>document.title="hijacked"</script><!--kept--><b>&amp; \u2028\n'
+RULE = TextRule(min_confidence=0.5, min_area=0.001, max_area=0.2)
+ROWS = [
+    row("far", [square(0.95, 0.1)]),
+    row("close", [square(0.52, 0.1, detector=0.75)]),
+    row("nearly", [square(0.48, 0.1), square(0.3, 0.0001)]),
+    row("frame", [square(0.875, 0.5)]),
+    row("empty"),
+    row(HOSTILE, [square(0.6, 0.1)]),
+    row("broken", status="failed"),
+]
+
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    return page_of(tmp_path)
+
+
+def page_of(folder: Path, source: InMemory | None = None, **options: Any) -> str:
+    write_preview(source or InMemory(ROWS), RULE, folder / "p.html", **options)
+    return (folder / "p.html").read_text(encoding="utf-8")
+
+
+def part(page: str, side: str) -> str:
+    return page.partition(f'<section class="side" id="{side}"')[2].partition("</section>")[0]
+
+
+def names(html: str) -> list[str]:
+    return [unescape(one) for one in re.findall(r'<span class="where">(.*?)</span>', html, re.S)]
+
+
+def test_dropped_and_kept_stand_apart_the_closest_first(page: str) -> None:
+    assert names(part(page, "dropped")) == ["s0/close", f"s0/{HOSTILE}", "s0/far"]
+    assert names(part(page, "kept")) == ["s0/nearly", "s0/frame", "s0/empty"]
+    assert names(part(page, "failed")) == ["s0/broken"]
+
+
+def test_counts_on_the_page_add_up(page: str) -> None:
+    counts = {name: int(number) for name, number in re.findall(r"<dt>(.*?)</dt><dd>(\d+)", page)}
+    assert counts == {
+        "seen": 7, "dropped": 3, "kept": 3, "failed": 1, "with a box too large": 1,
+    }  # fmt: skip
+    assert "Closest calls: 2 of 3" in page
+    assert "50.0 %</small>" in page  # of those judged
+
+
+def test_more_than_is_shown_is_said(tmp_path: Path) -> None:
+    page = page_of(tmp_path, InMemory(random_rows(300)), images=40)
+    assert len(names(page)) == 40
+    assert re.search(r"Closest calls: 10 of \d\d", page)
+    assert re.search(r"All others: \d of \d\d+, drawn at random", page)
+
+
+def test_confidences_and_areas_are_told(page: str) -> None:
+    dropped = part(page, "dropped")
+    assert "0.520, area 10.0\u00a0%" in dropped
+    assert "detector 0.750" in dropped
+    assert "too large: 0.875, area 50.0\u00a0%" in part(page, "kept")
+    assert dropped.count("detector") == dropped.count("detector 0.750")  # of this box alone
+
+
+def test_every_picture_has_an_alternative_text(page: str) -> None:
+    found = re.findall(r'<img src="data:image/jpeg;base64,[^"]+" alt="([^"]+)">', page)
+    assert len(found) == len(ROWS)
+    assert unescape(found[0]) == "s0/close, dropped: 0.520, area 10.0\u00a0%; detector 0.750; 1 box"
+
+
+def test_data_cannot_leave_its_element(page: str) -> None:
+    assert page.count("<script") == page.count("</script>") == 1
+    assert "hijacked" in page
+    assert '<script>document.title="hijacked"' not in page
+    assert "<!--" not in page
+    assert "<b>&amp; " not in page
+
+
+def test_statuses_are_escaped_too(tmp_path: Path) -> None:
+    page = page_of(tmp_path, InMemory([row("a", status="<i>"), row("b")]))
+    assert "<i>" not in page
+    assert page.count("&lt;i&gt;") == 4
+
+
+def test_it_asks_nothing_of_the_network(page: str) -> None:
+    assert "default-src 'none'" in page
+    assert not re.search(r"""(src|href)\s*=\s*["']?(http|//)|@import|url\(""", page)
+
+
+def test_the_same_input_gives_the_same_bytes(page: str, tmp_path: Path) -> None:
+    assert page_of(tmp_path) == page
+
+
+def test_only_pictures_that_are_shown_are_read(tmp_path: Path) -> None:
+    source = InMemory(random_rows(300))
+    page = page_of(tmp_path, source, images=20)
+    assert sorted(source.read) == sorted(one.removeprefix("s0/") for one in names(page))
+
+
+def test_boxes_lie_over_the_picture_in_its_own_pixels(tmp_path: Path) -> None:
+    rows = [row("a", [Found(0.9, (20, 10, 60, 40))], size=(400, 300))]
+    page = page_of(tmp_path, InMemory(rows, {"a": picture_of(size=(400, 300))}))
+    assert '<svg viewBox="0 0 400 300" preserveAspectRatio="none"' in page
+    assert '<path class="box decides compared" d="M20 10L60 10L60 40L20 40Z">' in page
+
+
+def test_a_picture_that_does_not_decode_keeps_its_place(tmp_path: Path) -> None:
+    pictures = {"far": b"no picture", "empty": None}
+    page = page_of(tmp_path, InMemory(ROWS, pictures))
+    assert "does not decode" in part(page, "dropped")
+    assert len(names(page)) == len(ROWS)
+
+
+@pytest.mark.parametrize("boxes", [0, 100])
+def test_a_page_of_pictures_that_hardly_compress_is_below_its_bound(
+    tmp_path: Path, boxes: int
+) -> None:
+    rng = np.random.default_rng(0)
+    sink = io.BytesIO()
+    noise = rng.integers(0, 256, (160, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(sink, "JPEG", quality=95)
+    found = [Found(0.9, (0.123, 10.123, 100.123, 70.123)) for _ in range(boxes)]
+    rows = [row(f"{40 * '&'}{n}", found, size=(200, 160)) for n in range(200)]
+    source = InMemory(rows)
+    source._usual = sink.getvalue()
+    page = page_of(tmp_path, source, images=200)
+    assert 2_000_000 < len(page.encode()) < MOST_BYTES
+    assert ("70 of 100 boxes not drawn" in page) == bool(boxes)
+
+
+def test_a_copy_is_small_and_without_metadata() -> None:
+    thumbnail = thumbnail_of(picture_of(size=(2000, 1000), turned=True))
+    assert thumbnail is not None
+    assert (thumbnail.width, thumbnail.height) == (1000, 2000)
+    copy = Image.open(io.BytesIO(thumbnail.jpeg))
+    assert copy.size == (160, 320)
+    assert not copy.getexif()
+
+
+def test_the_sheet_has_the_pages_order(tmp_path: Path) -> None:
+    colours = {"close": (200, 0, 0), "far": (0, 200, 0), "nearly": (0, 0, 200)}
+    pictures = {key: picture_of(colour) for key, colour in colours.items()}
+    write_preview(InMemory(ROWS, pictures), RULE, tmp_path / "p.html", png=tmp_path / "p.png")
+    sheet = Image.open(tmp_path / "p.png")
+    assert sheet.width == WIDTH
+    places = {}
+    for key, colour in colours.items():
+        # Boxes cover the upper left of a picture; their colours are others.
+        near = (np.abs(np.asarray(sheet).astype(int) - colour) < 12).all(2)
+        down, across = np.nonzero(near)
+        places[key] = (float(np.median(across)), float(np.median(down)))
+    assert places["close"][0] < WIDTH / 2 < places["nearly"][0]
+    assert places["far"][0] < WIDTH / 2
+    assert places["close"][1] == pytest.approx(places["nearly"][1], abs=30)
+    assert places["close"][1] < places["far"][1]
+
+
+def test_nothing_is_left_where_pictures_are_others(tmp_path: Path) -> None:
+    rows = [row("a", [square(0.9, 0.1)], size=(300, 100))]
+    with pytest.raises(InputError, match="other pairs"):
+        write_preview(InMemory(rows), RULE, tmp_path / "p.html", png=tmp_path / "p.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_rule_that_is_off_is_said(tmp_path: Path) -> None:
+    write_preview(InMemory(ROWS), TextRule(drop_text=False), tmp_path / "p.html")
+    assert "drop_text is false" in (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
+# What a script finds out goes into the title, which the browser hands back with the page.
+def told(folder: Path, script: str, width: int = 1280) -> Any:
+    page = (folder / "p.html").read_text(encoding="utf-8")
+    probe = "<pre id='told'></pre><script>const tell = (x) => document.getElementById('told')"
+    probe += f".textContent = JSON.stringify(x);\n{script}</script></body>"
+    (folder / "probed.html").write_text(page.replace("</body>", probe), encoding="utf-8")
+    command = [
+        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+        f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900",
+        "--virtual-time-budget=3000", (folder / "probed.html").as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found
+    return json.loads(unescape(found.group(1)))
+
+
+VISIBLE = """const seen = () => [...document.querySelectorAll(".card")]
+  .filter((card) => card.offsetParent).map((card) => card.querySelector(".where").textContent);"""
+
+
+@in_a_browser
+def test_the_filter_shows_what_it_says(page: str, tmp_path: Path) -> None:
+    script = """const found = [seen()];
+    for (const id of ["show-large", "show-failed", "show-all"]) {
+      document.getElementById(id).click(); found.push(seen());
+    }
+    tell(found);"""
+    every, large, failed, again = told(tmp_path, VISIBLE + script)
+    assert len(every) == len(again) == len(ROWS)
+    assert large == ["s0/frame"]
+    assert failed == ["s0/broken"]
+
+
+@in_a_browser
+def test_boxes_can_be_hidden(page: str, tmp_path: Path) -> None:
+    script = """const shown = () => [...document.querySelectorAll(".frame svg")]
+      .filter((one) => one.getBoundingClientRect().width > 0).length;
+    const before = shown(); document.getElementById("boxes").click(); tell([before, shown()]);"""
+    assert told(tmp_path, script) == [len(ROWS), 0]
+
+
+@in_a_browser
+def test_a_picture_opens_by_its_button_with_all_its_boxes(page: str, tmp_path: Path) -> None:
+    script = """const buttons = [...document.querySelectorAll(".card .open")];
+    buttons[3].focus(); const focused = document.activeElement === buttons[3];
+    buttons[3].click();
+    tell([focused, buttons.every((one) => one.tabIndex === 0),
+      document.getElementById("large").open,
+      document.getElementById("large-name").textContent,
+      [...document.querySelectorAll("#large-boxes li")].map((one) => one.textContent)]);"""
+    focused, reachable, is_open, name, boxes = told(tmp_path, script)
+    assert (focused, reachable, is_open) == (True, True, True)
+    assert name == "s0/nearly"
+    assert [one.split(",")[0] for one in boxes] == ["0.480", "0.300"]
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", [1280, 500])
+def test_boxes_lie_where_the_picture_lies(tmp_path: Path, width: int) -> None:
+    sizes = {"a": (400, 300), "b": (300, 900), "c": (3000, 60)}
+    rows = [
+        row(key, [Found(0.9, (0, 0, wide / 2, high / 4))], size=(wide, high))
+        for key, (wide, high) in sizes.items()
+    ]
+    pictures: dict[str, bytes | None] = {key: picture_of(size=size) for key, size in sizes.items()}
+    page_of(tmp_path, InMemory(rows, pictures))
+    script = """const gaps = () => [...document.querySelectorAll(".frame")]
+      .filter((one) => one.offsetParent).map((one) => {
+      const [a, b, c] = [one.querySelector("img"), one.querySelector("svg"),
+        one.querySelector(".box")].map((each) => each.getBoundingClientRect());
+      return [a.left - b.left, a.top - b.top, a.right - b.right, a.bottom - b.bottom,
+        a.width / 2 - c.width, a.height / 4 - c.height, document.body.scrollWidth > innerWidth];
+    }).flat().map((one) => Math.abs(one));
+    const found = gaps();
+    for (const card of document.querySelectorAll(".card .open")) {
+      card.click(); found.push(...gaps()); document.getElementById("large").close();
+    }
+    tell([found.length, Math.max(...found)]);"""
+    number, most = told(tmp_path, script, width)
+    assert number == (3 + 3 * 4) * 7
+    assert most < 1
+
+
+@in_a_browser
+def test_what_data_hold_is_shown_as_it_is_and_never_run(page: str, tmp_path: Path) -> None:
+    script = VISIBLE + "tell([document.title, seen()]);"
+    title, seen = told(tmp_path, script)
+    assert title == "Text rule: dropped and kept"
+    assert f"s0/{HOSTILE}" in seen
