@@ -5,9 +5,10 @@ Run: python -m benchmarks.text_reading --pairs PHOTOS --labels LIST.tsv --crawl 
 PHOTOS are labelled photographs (see text_labels), CRAWL is what `openmofi demo-crawl --seed 1`
 made: not the seed of the demo, whose figures are for measuring. On half A of the photographs, on
 words drawn on those of them that hold no text, and on the crawl, a logistic regression is fitted:
-how likely is a region to be text, by the letters that can be read in it, the map's log-odds and the
-logarithm of its area. Which region of a picture with text is the text, nobody has labelled: the
-likeliest one of each picture stands for it. Half B then says what the weights are worth.
+how likely is a region to be text, by the letters that can be read in it, whether there is one
+alone, the map's log-odds and the logarithm of its area. Which region of a picture with text is the
+text, nobody has labelled: the likeliest one of each picture stands for it. Half B then says what
+the weights are worth.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from openmofi.textregions.rule import TextRule
 
 Floats = npt.NDArray[np.float64]
 
-WEIGHTS = {"photographs": 300.0, "words": 200.0, "letters": 20.0, "crawl": 200.0}
+WEIGHTS = {"photographs": 300.0, "words": 200.0, "letters": 40.0, "crawl": 200.0}
 _FONTS = ("/usr/share/fonts/truetype/dejavu", "/usr/share/fonts/truetype/liberation")
 _WORDS = (
     "Sale", "OPEN", "london", "Summer", "tiger", "1984", "Fresh", "music", "STOP", "hotel", "Exit",
@@ -51,7 +52,7 @@ _PENALTY = 0.05  # on squared weights
 
 
 class Bag(NamedTuple):
-    """Regions of which the likeliest decides: ``[regions, 4]``, 1 and the three evidences."""
+    """Regions of which the likeliest decides: ``[regions, 5]``, 1 and the four evidences."""
 
     evidence: Floats
     is_text: bool
@@ -62,7 +63,7 @@ class Noted(NamedTuple):
     """A region with what was read in it."""
 
     corners: npt.NDArray[np.float32]
-    letters: float
+    reading: reading.Reading
     on_map: float
     area: float
 
@@ -80,8 +81,8 @@ class _Noting(reading.Reader):
         for region in regions:
             area = polygon_area(region.corners) / size
             if area >= least:
-                letters = self.letters(picture, region.corners)
-                self.noted.append(Noted(region.corners, letters, region.confidence, area))
+                found = self.read(picture, region.corners)
+                self.noted.append(Noted(region.corners, found, region.confidence, area))
         return [0.0] * len(regions)
 
 
@@ -94,10 +95,16 @@ def noted(detector: TextDetector, reader: _Noting, image: Image.Image) -> list[N
 
 def evidence(regions: Iterable[Noted]) -> Floats:
     rows = [
-        (1.0, min(one.letters, reading.MOST_LETTERS), _odds(one.on_map), np.log10(one.area))
+        (
+            1.0,
+            min(one.reading.letters, reading.MOST_LETTERS),
+            one.reading.lone,
+            _odds(one.on_map),
+            np.log10(one.area),
+        )
         for one in regions
     ]
-    return np.array(rows, dtype=np.float64).reshape(-1, 4)
+    return np.array(rows, dtype=np.float64).reshape(-1, 5)
 
 
 def _odds(share_: float) -> float:
@@ -106,7 +113,7 @@ def _odds(share_: float) -> float:
 
 
 def fit(bags: Sequence[Bag]) -> Floats:
-    """Weights of the four columns: least cross entropy, each group weighing what `WEIGHTS` says."""
+    """Weights of the columns: least cross entropy, each group weighing what `WEIGHTS` says."""
     used = [bag for bag in bags if len(bag.evidence)]
     kinds = [(bag.group, bag.is_text) for bag in used]
     scale = [WEIGHTS[kind[0]] / 2 / kinds.count(kind) for kind in kinds]
@@ -117,7 +124,7 @@ def fit(bags: Sequence[Bag]) -> Floats:
         losses = np.logaddexp(0, signs * values)
         return float(losses @ np.array(scale) + _PENALTY * (weights[1:] ** 2).sum())
 
-    found: Floats = minimize(cost, np.zeros(4), method="BFGS").x
+    found: Floats = minimize(cost, np.zeros(5), method="BFGS").x
     return found
 
 
@@ -206,7 +213,7 @@ def main() -> None:
         *crawl_bags(detector, reader, options.crawl),
     ]
     weights = fit(bags)
-    names = ("INTERCEPT", "PER_LETTER", "PER_MAP", "PER_AREA")
+    names = ("INTERCEPT", "PER_LETTER", "PER_LONE", "PER_MAP", "PER_AREA")
     print(*(f"{name} {value:.2f}" for name, value in zip(names, weights, strict=True)))
     rounded = weights.round(1)
     for part, of_part in on.items():

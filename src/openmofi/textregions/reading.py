@@ -6,9 +6,10 @@ reads is thrown away; how many letters it is sure of is kept, and weighed with w
 """
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,9 @@ from openmofi.textregions.rapidocr_backend import in_wheel
 from openmofi.workers import one_line
 
 MODEL = "PP-OCRv6_rec_small.onnx"
-# Of a logistic regression on letters read, the map's log-odds and the logarithm of the area's share
+# Of a logistic regression on what is read, the map's log-odds and the logarithm of the area's share
 # of the picture; `python -m benchmarks.text_reading` fits them.
-INTERCEPT, PER_LETTER, PER_MAP, PER_AREA = -4.6, 1.6, 0.7, -1.2
+INTERCEPT, PER_LETTER, PER_LONE, PER_MAP, PER_AREA = -6.0, 1.8, 1.6, 1.5, -1.6
 MOST_LETTERS = 4.0  # more say no more
 
 _HEIGHT = 48  # of the recognition network's input, pixels
@@ -32,6 +33,20 @@ _CLEAR = 3.0  # letters from which the region is not turned to read again
 _LEAST_AREA = 0.0005  # share of the picture; smaller regions cost the most and count for nothing
 _ENOUGH = 8  # regions of a picture that can be read; in a page of text the rest need no look
 _SURE = 0.5
+_IDEOGRAPHS = "CJK UNIFIED"  # how Unicode's names of them begin
+
+
+class Reading(NamedTuple):
+    """What can be read in a region.
+
+    Args:
+        letters: How many letters and digits, each by how sure it is (0.5 counts as 0).
+        lone: The sureness of the only one; 0 if there are none or several, or if it is an
+            ideograph: windows and grids read as those.
+    """
+
+    letters: float
+    lone: float
 
 
 class Reader:
@@ -53,7 +68,9 @@ class Reader:
                 f"text detection: reader {path} is no ONNX model: {one_line(error):.200}"
             ) from None
         self._input = self._session.get_inputs()[0].name
-        self._is_letter = _letters(self._session.get_modelmeta().custom_metadata_map, path)
+        known = _characters(self._session.get_modelmeta().custom_metadata_map, path)
+        self._is_letter = np.array([one.isalnum() for one in known])
+        self._is_ideograph = np.array([_is_ideograph(one) for one in known])
 
     def confidences(self, picture: Pixels, regions: Sequence[Region]) -> list[float]:
         """How sure it is, 0 to 1, that each region of a picture is text.
@@ -73,22 +90,22 @@ class Reader:
             area = polygon_area(region.corners) / share
             if area < _LEAST_AREA:
                 continue
-            letters = self.letters(picture, region.corners)
-            found[number] = confidence(letters, region.confidence, area)
+            reading = self.read(picture, region.corners)
+            found[number] = confidence(reading, region.confidence, area)
             read += found[number] >= _SURE
             if read == _ENOUGH:
                 break
         return found
 
-    def letters(self, picture: Pixels, corners: Corners) -> float:
-        """How many letters and digits can be read, each by how sure it is (0.5 counts as 0)."""
+    def read(self, picture: Pixels, corners: Corners) -> Reading:
+        """What can be read in a region, the one way up or the other."""
         line = upright(picture, corners)
-        letters = self._letters_in(line)
-        if letters < _CLEAR:
-            letters = max(letters, self._letters_in(np.ascontiguousarray(line[::-1, ::-1])))
-        return letters
+        reading = self._read_line(line)
+        if reading.letters < _CLEAR:
+            reading = max(reading, self._read_line(np.ascontiguousarray(line[::-1, ::-1])))
+        return reading
 
-    def _letters_in(self, line: Pixels) -> float:
+    def _read_line(self, line: Pixels) -> Reading:
         width = line.shape[1]
         values = np.zeros((1, 3, _HEIGHT, max(_LEAST_WIDTH, width)), np.float32)
         values[0, :, :, :width] = (line.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
@@ -97,20 +114,23 @@ class Reader:
         # Connectionist temporal classification: a symbol begins where the best one changes.
         begins = np.concatenate([[True], symbols[1:] != symbols[:-1]]) & self._is_letter[symbols]
         sure = np.clip(2 * steps.max(axis=1)[begins] - 1, 0, 1)
-        return float(sure.sum())
+        letters = float(sure.sum())
+        lone = len(sure) == 1 and not self._is_ideograph[symbols[begins][0]]
+        return Reading(letters, letters if lone else 0.0)
 
 
-def confidence(letters: float, on_map: float, area: float) -> float:
+def confidence(reading: Reading, on_map: float, area: float) -> float:
     """Probability that a region is text.
 
     Args:
-        letters: See `Reader.letters`.
+        reading: What can be read in it.
         on_map: The detection network's confidence, 0 to 1.
         area: Share of the picture, above 0.
     """
     odds = math.log(min(max(on_map, 0.01), 0.99) / (1 - min(max(on_map, 0.01), 0.99)))
-    value = INTERCEPT + PER_LETTER * min(letters, MOST_LETTERS) + PER_MAP * odds
-    return 1 / (1 + math.exp(-value - PER_AREA * math.log10(max(area, 1e-6))))
+    value = INTERCEPT + PER_LETTER * min(reading.letters, MOST_LETTERS) + PER_LONE * reading.lone
+    value += PER_MAP * odds + PER_AREA * math.log10(max(area, 1e-6))
+    return 1 / (1 + math.exp(-value))
 
 
 def upright(picture: Pixels, corners: Corners) -> Pixels:
@@ -175,12 +195,15 @@ def reader_path(config: DetectConfig) -> Path:
         ) from None
 
 
-def _letters(metadata: dict[str, str], path: str) -> npt.NDArray[np.bool_]:
-    """Which symbols of the network are letters or digits: 0 is the blank, the last the space."""
+def _characters(metadata: dict[str, str], path: str) -> list[str]:
+    """What each number of the network stands for: 0 is the blank, the last the space."""
     if "character" not in metadata:
         raise InputError(f"text detection: reader {path} does not say its characters")
-    characters = metadata["character"].splitlines()
-    return np.array([False, *(one.isalnum() for one in characters), False])
+    return ["", *metadata["character"].splitlines(), " "]
+
+
+def _is_ideograph(character: str) -> bool:
+    return len(character) == 1 and unicodedata.name(character, "").startswith(_IDEOGRAPHS)
 
 
 def _length(vector: npt.NDArray[np.float32]) -> float:

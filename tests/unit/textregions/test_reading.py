@@ -11,7 +11,7 @@ from openmofi.errors import InputError
 from openmofi.textregions import reading
 from openmofi.textregions.boxes import Pixels, Region
 from openmofi.textregions.config import DetectConfig
-from openmofi.textregions.reading import Reader, confidence, reader_path, upright
+from openmofi.textregions.reading import Reader, Reading, confidence, reader_path, upright
 
 
 @pytest.fixture(scope="module")
@@ -41,23 +41,23 @@ def test_a_word_is_read_at_any_angle(reader: Reader, angle: int) -> None:
     picture, place = written("Georgia", angle=angle)
     # A detector's corners begin at the upper left, whichever way the word runs.
     turns = {90: 1, -90: 3, 180: 2}.get(angle, 0)
-    assert reader.letters(picture, np.roll(place, turns, axis=0)) > 3
+    assert reader.read(picture, np.roll(place, turns, axis=0)).letters > 3
 
 
 def test_a_word_upside_down_is_turned(reader: Reader) -> None:
     picture, place = written("music", angle=180)  # of which nothing can be read upside down
-    assert reader.letters(picture, np.roll(place, 2, axis=0)) > 4
+    assert reader.read(picture, np.roll(place, 2, axis=0)).letters > 4
 
 
 @pytest.mark.parametrize("text", ["***", "- -", "!?"])
 def test_signs_are_no_letters(reader: Reader, text: str) -> None:
     picture, place = written(text)
-    assert reader.letters(picture, place) < 1.2
+    assert reader.read(picture, place).letters < 1.2
 
 
 def test_nothing_is_read_on_a_plain_surface(reader: Reader) -> None:
     plain = np.full((100, 200, 3), 120, np.uint8)
-    assert reader.letters(plain, corners(10, 10, 190, 90)) == 0
+    assert reader.read(plain, corners(10, 10, 190, 90)) == (0, 0)
 
 
 def test_a_word_is_more_likely_text_than_the_same_frame_without(reader: Reader) -> None:
@@ -81,11 +81,11 @@ def test_after_eight_that_can_be_read_the_rest_is_not_looked_at(
 ) -> None:
     looked = []
 
-    def letters(self: Reader, picture: Pixels, place: np.ndarray) -> float:
+    def read(self: Reader, picture: Pixels, place: np.ndarray) -> Reading:
         looked.append(place[0, 0])
-        return 4.0
+        return Reading(4.0, 0.0)
 
-    monkeypatch.setattr(Reader, "letters", letters)
+    monkeypatch.setattr(Reader, "read", read)
     picture = np.zeros((100, 400, 3), np.uint8)
     regions = [Region(corners(n, 0, n + 20, 20), 0.5 + n / 100) for n in range(12)]
     found = reader.confidences(picture, regions)
@@ -98,9 +98,32 @@ def test_confidence_by_hand() -> None:
     value = (
         reading.INTERCEPT + 2 * reading.PER_LETTER + reading.PER_MAP * math.log(3)
     ) + reading.PER_AREA * -2
-    assert confidence(2, 0.75, 0.01) == pytest.approx(1 / (1 + math.exp(-value)))
-    assert confidence(4, 0.75, 0.01) == confidence(9, 0.75, 0.01)
-    assert confidence(0, 1.0, 1e-9) < 1  # no logarithm of 0
+    assert confidence(Reading(2, 0), 0.75, 0.01) == pytest.approx(1 / (1 + math.exp(-value)))
+    assert confidence(Reading(4, 0), 0.75, 0.01) == confidence(Reading(9, 0), 0.75, 0.01)
+    assert confidence(Reading(0, 0), 1.0, 1e-9) < 1  # no logarithm of 0
+    odds = [
+        math.log(one / (1 - one))
+        for one in (confidence(Reading(0.9, lone), 0.7, 0.02) for lone in (0.0, 0.9))
+    ]
+    assert odds[1] - odds[0] == pytest.approx(0.9 * reading.PER_LONE)
+
+
+@pytest.mark.parametrize(("text", "is_lone"), [("R", True), ("5", True), ("Ra", False)])
+def test_a_lone_letter_is_told_apart(reader: Reader, text: str, is_lone: bool) -> None:
+    picture, place = written(text, height=60)
+    found = reader.read(picture, place)
+    assert found.letters > 0.8
+    assert found.lone == (found.letters if is_lone else 0)
+
+
+def test_a_lone_ideograph_is_none(reader: Reader) -> None:
+    # Four panes of a window are read as the ideograph for a field.
+    picture = np.full((120, 120, 3), 230, np.uint8)
+    for left, top, right, bottom in ((20, 20, 100, 28), (20, 92, 100, 100), (20, 56, 100, 64)):
+        picture[top:bottom, left:right] = picture[left:right, top:bottom] = 20
+    found = reader.read(picture, corners(10, 10, 110, 110))
+    assert found.letters > 0.5
+    assert found.lone == 0
 
 
 def test_a_region_becomes_a_line_and_a_long_one_its_middle() -> None:

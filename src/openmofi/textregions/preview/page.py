@@ -91,6 +91,11 @@ def notes(scan: Scan) -> Iterator[str]:
         )
     if not scan.rule.drop_text:
         yield "drop_text is false: assembly would drop none of these."
+    elif scan.rule.policy != "any_text":
+        yield (
+            f"The policy is {scan.rule.policy}: of the pictures shown as dropped, assembly keeps "
+            "those whose alt text still fits once the text is covered."
+        )
 
 
 def heading(group: Group) -> str:

@@ -124,7 +124,8 @@ class RegionFile:
         self, path: Path, samples: Mapping[str, TarSample], regions: Regions
     ) -> Member | None:
         members = samples[regions.key].members if regions.key in samples else None
-        found = next((e for e in members or () if e in IMAGE_EXTENSIONS), None)
+        # In the order of extensions, as detection picks it, whatever the order in the tar.
+        found = next((e for e in IMAGE_EXTENSIONS if members and e in members), None)
         if members is None or (found is None and regions.status == Status.OK):
             raise InputError(
                 f"{path} has no picture '{regions.key}', which {self.name} names; the regions "

@@ -71,6 +71,8 @@ def test_those_with_a_large_box_have_a_share_of_their_own(scanned: Scan) -> None
     assert scanned.with_large[large.rows].all()
     assert not scanned.with_large[groups["kept", "others"].rows].any()
     assert 0 < len(large.rows) < large.of
+    drawn = [by_name(choose(scanned, 100, seed))["kept", "large"].rows for seed in range(60)]
+    assert len(np.unique(np.concatenate(drawn))) > 0.9 * large.of
 
 
 def test_a_small_source_is_shown_whole(scanned: Scan) -> None:

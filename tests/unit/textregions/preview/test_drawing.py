@@ -48,6 +48,14 @@ def test_a_box_is_drawn_on_its_edges_and_nowhere_else() -> None:
     assert not outside.any()
 
 
+def test_a_copy_of_another_shape_moves_the_box_along() -> None:
+    # Rounded copies of thin pictures have not quite their shape; here it is far off.
+    picture = drawn([Found(0.9, (0, 0, 40, 40))], (100, 100), (200, 40))
+    down, across = np.nonzero(where(picture, STYLES["decides"].colour))
+    assert 78 <= across.max() <= 81
+    assert 14 <= down.max() <= 17
+
+
 def test_width_and_height_are_not_mixed_up() -> None:
     picture = drawn([Found(0.9, (0, 800, 30, 900))], (100, 1000), (20, 200))
     down, across = np.nonzero(where(picture, STYLES["decides"].colour))
@@ -73,6 +81,9 @@ def test_kinds_differ_in_colour_and_in_pattern(box: Found, kind: str) -> None:
     others = [style for name, style in STYLES.items() if name != kind]
     assert not any(where(picture, style.colour).any() for style in others)
     assert STYLES[kind].dashes not in [style.dashes for style in others]
+    upper = where(picture, STYLES[kind].colour)[:4, 6:-6].any(0)
+    edge = upper[: int(box.corners[2]) - 6]
+    assert edge.all() == (not STYLES[kind].dashes)
 
 
 def test_a_pattern_leaves_gaps_and_goes_on_around_corners() -> None:
@@ -95,6 +106,13 @@ def test_the_compared_box_is_the_surest_of_a_fitting_area() -> None:
     assert [round(mark.confidence, 2) for mark in marks] == [0.7, 0.3, 0.99, 0.8]
     assert [mark.compared for mark in marks] == [True, False, False, False]
     assert not any(mark.compared for mark in marks_of(regions([square(0.9, 0.5)]), RULE))
+
+
+def test_a_box_of_the_very_limits_fits() -> None:
+    rule = TextRule(min_confidence=0.5, min_area=0.0625, max_area=0.25)
+    for area in (0.0625, 0.25):
+        (mark,) = marks_of(regions([square(0.9, area)]), rule)
+        assert (mark.area, mark.kind) == (area, "decides")
 
 
 def test_kinds_agree_with_the_rule() -> None:

@@ -84,6 +84,15 @@ def test_a_picture_without_a_fitting_box_is_dropped_at_no_cut() -> None:
     assert with_large.shares[0] == 0.5
 
 
+def test_a_box_of_the_very_limit_counts_at_it() -> None:
+    rule = RULE.model_copy(update={"max_area": 0.25})
+    panel = area_panel(scan(InMemory([row("a", [square(0.9, 0.25)])]), rule))
+    assert panel is not None
+    (line,) = panel.lines
+    assert line.shares[line.at < 0.25].max() == 0
+    assert line.shares[line.at >= 0.25].min() == 1
+
+
 def test_the_table_holds_the_cut_itself() -> None:
     found = scan_of(RULE.model_copy(update={"min_confidence": 0.55}))
     (at_cut,) = [one for one in table_rows(found) if one[0] == 0.55]

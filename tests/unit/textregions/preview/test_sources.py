@@ -11,6 +11,7 @@ import pytest
 
 from openmofi import records
 from openmofi.errors import InputError
+from openmofi.shards import write_tar
 from openmofi.stage import run_stage
 from openmofi.storage import open_store
 from openmofi.textregions.preview.pictures import read_shown
@@ -144,8 +145,6 @@ def test_older_files_lack_the_detectors_own_confidence(tmp_path: Path) -> None:
 
 
 def test_a_sample_without_an_image_has_no_picture(tmp_path: Path) -> None:
-    from openmofi.shards import write_tar
-
     (tmp_path / "p").mkdir()
     write_tar(tmp_path / "p" / "s0.tar", [("a", {"txt": b"text alone"})])
     rows = [row("a", status="missing_image")]
@@ -155,6 +154,14 @@ def test_a_sample_without_an_image_has_no_picture(tmp_path: Path) -> None:
     source = RegionFile(write_regions(tmp_path / "r.parquet", rows), tmp_path / "p")
     with pytest.raises(InputError, match="has no picture 'a'"):
         read_shown(source, [0])
+
+
+def test_of_several_pictures_it_is_the_one_that_detection_picks(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    samples = [("a", {"png": b"another", "jpg": PICTURES["s0"][0]})]
+    write_tar(tmp_path / "p" / "s0.tar", samples)
+    source = RegionFile(write_regions(tmp_path / "r.parquet", [row("a")]), tmp_path / "p")
+    assert [data for _, data in source.chosen(np.array([0]))] == [PICTURES["s0"][0]]
 
 
 @pytest.mark.parametrize("missing", [["boxes"], ["boxes", "status"], ["shard"]])
