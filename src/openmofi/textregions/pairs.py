@@ -15,6 +15,7 @@ from openmofi.config import parse_config
 from openmofi.errors import InputError, ShardError
 from openmofi.files import replacing
 from openmofi.images import ImageProblemError, decode_image
+from openmofi.ingest.sources import IMAGE_EXTENSIONS
 from openmofi.progress import image_bar
 from openmofi.records import TEXT_REGIONS, Status, from_rows
 from openmofi.shards import TarReader, TarSample, index_tar
@@ -31,7 +32,6 @@ _SCHEMA = pa.schema(
     ]
 )
 _METADATA = b"openmofi"
-_IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")
 _PART = 64  # images that a process takes at once
 
 
@@ -131,7 +131,9 @@ class _Detect:
 def _decoded(part: _Part, max_pixels: int) -> Iterator[tuple[Image.Image | None, Status]]:
     with TarReader(part.tar) as tar:
         for sample in part.samples:
-            member = next((sample.members[e] for e in _IMAGES if e in sample.members), None)
+            member = next(
+                (sample.members[e] for e in IMAGE_EXTENSIONS if e in sample.members), None
+            )
             if member is None:
                 yield None, Status.MISSING_IMAGE
                 continue
