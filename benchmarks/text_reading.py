@@ -98,7 +98,7 @@ def evidence(regions: Iterable[Noted]) -> Floats:
         (
             1.0,
             min(one.reading.letters, reading.MOST_LETTERS),
-            one.reading.lone,
+            one.reading.lone**4,
             _odds(one.on_map),
             np.log10(one.area),
         )

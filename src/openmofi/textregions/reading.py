@@ -23,7 +23,7 @@ from openmofi.workers import one_line
 MODEL = "PP-OCRv6_rec_small.onnx"
 # Of a logistic regression on what is read, the map's log-odds and the logarithm of the area's share
 # of the picture; `python -m benchmarks.text_reading` fits them.
-INTERCEPT, PER_LETTER, PER_LONE, PER_MAP, PER_AREA = -6.0, 1.8, 1.6, 1.5, -1.6
+INTERCEPT, PER_LETTER, PER_LONE, PER_MAP, PER_AREA = -4.8, 1.6, 1.1, 0.8, -1.3
 MOST_LETTERS = 4.0  # more say no more
 
 _HEIGHT = 48  # of the recognition network's input, pixels
@@ -40,9 +40,9 @@ class Reading(NamedTuple):
     """What can be read in a region.
 
     Args:
-        letters: How many letters and digits, each by how sure it is (0.5 counts as 0).
-        lone: The sureness of the only one; 0 if there are none or several, or if it is an
-            ideograph: windows and grids read as those.
+        letters: How many letters and digits, each by how sure it is (0.5 counts as 0). An ideograph
+            alone counts half: windows, grids and stars read as those.
+        lone: The sureness of the only one; 0 if there are none or several, or for an ideograph.
     """
 
     letters: float
@@ -115,8 +115,11 @@ class Reader:
         begins = np.concatenate([[True], symbols[1:] != symbols[:-1]]) & self._is_letter[symbols]
         sure = np.clip(2 * steps.max(axis=1)[begins] - 1, 0, 1)
         letters = float(sure.sum())
-        lone = len(sure) == 1 and not self._is_ideograph[symbols[begins][0]]
-        return Reading(letters, letters if lone else 0.0)
+        if len(sure) != 1:
+            return Reading(letters, 0.0)
+        if self._is_ideograph[symbols[begins][0]]:
+            return Reading(letters / 2, 0.0)
+        return Reading(letters, letters)
 
 
 def confidence(reading: Reading, on_map: float, area: float) -> float:
@@ -128,7 +131,8 @@ def confidence(reading: Reading, on_map: float, area: float) -> float:
         area: Share of the picture, above 0.
     """
     odds = math.log(min(max(on_map, 0.01), 0.99) / (1 - min(max(on_map, 0.01), 0.99)))
-    value = INTERCEPT + PER_LETTER * min(reading.letters, MOST_LETTERS) + PER_LONE * reading.lone
+    value = INTERCEPT + PER_LETTER * min(reading.letters, MOST_LETTERS)
+    value += PER_LONE * reading.lone**4  # handles and rings look like letters too, but less so
     value += PER_MAP * odds + PER_AREA * math.log10(max(area, 1e-6))
     return 1 / (1 + math.exp(-value))
 

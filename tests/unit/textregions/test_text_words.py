@@ -88,7 +88,7 @@ def test_overlap_is_the_area_that_points_of_a_grid_share(backwards: bool):
             for _ in range(2)
         )
         counted = (inside(one, x, y) & inside(other, x, y)).sum() / 16
-        found = overlap(one[::-1] if backwards else one, other)
+        found = overlap(one, other[::-1] if backwards else other)
         assert found == pytest.approx(counted, abs=8)
         assert overlap(other, one) == pytest.approx(found)
 
@@ -227,6 +227,7 @@ def test_lab_of_known_colours():
         ((255, 255, 255), "black", False, "clear"),
         ((124, 124, 124), "red", False, "colour"),
         ((255, 255, 255), "white", True, "clear"),
+        ((20, 20, 20), "white", True, "clear"),  # its black outline is lost there, the ink is not
     ],
 )
 def test_what_an_eye_can_see(ground, colour, outline, seen):
