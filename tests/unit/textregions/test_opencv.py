@@ -59,7 +59,8 @@ def test_every_distribution_of_cv2_counts(install: Install, name: str) -> None:
 def test_an_alias_that_owns_no_file_does_not_count(install: Install) -> None:
     # conda leaves one of opencv-python-headless beside its opencv-python.
     install("opencv-python", "4.12.0")
-    install("opencv-python-headless", "4.12.0", files=())
+    alone = "opencv_python_headless-4.12.0.dist-info/METADATA"
+    install("opencv-python-headless", "4.12.0", files=(alone,))
     check_opencv()
 
 

@@ -5,6 +5,7 @@ The real ones run by ``make test-paddleocr`` alone, since paddleocr and rapidocr
 
 import importlib.util
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -205,6 +206,15 @@ def test_regions_keep_their_own_confidence_and_empty_pictures_have_none(
     assert isinstance(given, list)  # a tuple would be one picture to it
     assert [picture.mean() for picture in given] == [0, 1]
     assert arguments == {"batch_size": 2, "max_side_limit": 5000}
+
+
+def test_loading_leaves_one_thread_and_no_chatter(library: Any, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    cv2.setNumThreads(2)
+    logging.getLogger("paddlex").setLevel(logging.INFO)  # as its import does
+    PaddleOcrBackend(config(write_model(tmp_path / "model")))
+    assert cv2.getNumThreads() == 1
+    assert logging.getLogger("paddlex").level == logging.ERROR
 
 
 def test_no_picture_needs_no_pass(library: Any, tmp_path: Path) -> None:
@@ -448,14 +458,24 @@ class Refusing(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_name_that_is_not_there_is_downloaded(models: Callable[[str], Any]) -> None:
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """The address of a server that answers, if only with 404."""
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        downloads = models(f"http://127.0.0.1:{server.server_port}")
-        assert len(paddleocr_digest(config("PP-OCRv6_small_det"))) == 32
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_name_that_is_not_there_is_downloaded(
+    models: Callable[[str], Any], refusing: str
+) -> None:
+    downloads = models(refusing)
+    assert len(paddleocr_digest(config("PP-OCRv6_small_det"))) == 32
     assert downloads.asked == [("PP-OCRv6_small_det", ("onnx", "paddle"))]
 
 
