@@ -11,7 +11,7 @@ def detect_text(
     config: dict = {},
     workers: int = 1,
 ) -> str:
-    """Record the regions of rendered text in every image. Decides nothing.
+    """Record the regions of text in every image. Decides nothing.
 
     Args:
         samples: URI of a `samples` manifest.
