@@ -132,4 +132,5 @@ def draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, box: tuple[int, int, int
         text(draw, (left + wide - 204, level), one.says, 14, INK, "lm")
     at = left + wide * float(panel.across(panel.mark))
     line(draw, [(at, top), (at, top + high)], INK, 1, (4, 4))
-    text(draw, (at + 6, top + high - 8), panel.mark_says, 14, INK, "ls")
+    aside, anchor = (6, "ls") if at < left + 0.7 * wide else (-6, "rs")
+    text(draw, (at + aside, top + high - 8), panel.mark_says, 14, INK, anchor)
