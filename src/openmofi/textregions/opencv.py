@@ -1,7 +1,8 @@
 """One OpenCV an environment: cv2 is shipped by four distributions that overwrite each other."""
 
+import csv
 import importlib.metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from openmofi.errors import InputError
 
@@ -31,7 +32,7 @@ def check_opencv() -> None:
             "'curate' and one with the extra 'paddleocr'"
         )
     for name, files in owners.items():
-        gone = next((file for file in files if not Path(file.locate()).exists()), None)
+        gone = next((file for file in files if not file.exists()), None)
         if gone is not None:
             raise InputError(
                 f"{name} lacks its {gone}, as after removing another OpenCV beside it; "
@@ -39,13 +40,20 @@ def check_opencv() -> None:
             )
 
 
-def _files_of_cv2(name: str) -> list[importlib.metadata.PackagePath]:
-    """What a distribution installed in cv2/.
+def _files_of_cv2(name: str) -> list[Path]:
+    """What a distribution installed in cv2/, by its record, whether it is still there or not.
 
-    Empty for the aliases that conda leaves for pip's sake: they own no file.
+    Not by the distribution's ``files``: from Python 3.12 on those leave out what is gone. Empty for
+    the aliases that conda leaves for pip's sake: they own no file.
     """
     try:
-        files = importlib.metadata.distribution(name).files
+        found = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
         return []
-    return [file for file in files or () if file.parts[0] == "cv2" and file.suffix != ".pyc"]
+    rows = csv.reader((found.read_text("RECORD") or "").splitlines())
+    paths = [PurePosixPath(row[0]) for row in rows if row]
+    return [
+        Path(str(found.locate_file(path)))
+        for path in paths
+        if path.parts[0] == "cv2" and path.suffix != ".pyc"
+    ]
