@@ -1,9 +1,8 @@
 """Sampled margin softmax: cross entropy over cosines, on a random subset of the classes.
 
-Three functions: choose the class subset, apply the margin, take the cross entropy. Pure tensors;
-who owns the class rows and how they are updated is `openmofi.training.class_head`'s affair.
-Sources: MOFI (arXiv 2306.07952) for the setting, PartialFC (arXiv 2010.05222) for the sampling,
-CosFace (arXiv 1801.09414) for the margin.
+Choose the class subset, apply the margin, take the cross entropy. Pure tensors; who owns the class
+rows and how they are updated is `openmofi.training.class_head`'s affair.
+Sources: MOFI (arXiv 2306.07952) for the setting, PartialFC (arXiv 2010.05222) for the sampling.
 """
 
 from dataclasses import dataclass
@@ -11,6 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from openmofi.losses.chunked_margin_softmax import chunked_sum
+from openmofi.losses.margins import Margin, apply_margin
 
 NO_LABEL = -1
 
@@ -57,35 +59,34 @@ def choose_classes(
     return ClassSample(classes, torch.where(labels >= 0, places, NO_LABEL))
 
 
-def apply_margin(cosines: Tensor, targets: Tensor, margin: float) -> Tensor:
-    """Subtract ``margin`` from the cosine of each sample's own class (CosFace).
-
-    Args:
-        cosines: [B, n].
-        targets: Column of the own class, int64 [B]; -1 leaves the row as it is.
-        margin: In units of the cosine.
-    """
-    columns = torch.arange(cosines.shape[1], device=cosines.device)
-    return cosines - margin * (columns == targets[:, None])
-
-
 def margin_softmax(
-    embeddings: Tensor, rows: Tensor, targets: Tensor, *, margin: float, scale: float
+    embeddings: Tensor,
+    rows: Tensor,
+    targets: Tensor,
+    *,
+    margin: Margin,
+    scale: float,
+    chunk: int | None = None,
 ) -> Tensor:
-    """Mean cross entropy over ``scale * (cosine - margin at the own class)``, in float32.
+    """Mean cross entropy over ``scale`` times the cosines, less the margin, in float32.
 
     Args:
         embeddings: [B, d]; need not be normalised.
         rows: Class vectors [n, d]; need not be normalised.
         targets: Row of the own class, int64 [B]; samples with -1 do not count.
-        margin: CosFace margin, subtracted from the cosine.
+        margin: Of the own class.
         scale: Inverse temperature.
+        chunk: Classes at once. More than that are gone through in chunks, twice, and logits never
+            stand whole in memory: [B, chunk] instead of several of [B, n]. ``None``: all at once.
 
     Returns:
         A scalar: the mean over the samples that have a label, 0 if none has.
     """
     images = functional.normalize(embeddings.float(), dim=-1)
-    centres = functional.normalize(rows.float(), dim=-1)
-    logits = scale * apply_margin(images @ centres.T, targets, margin)
-    total = functional.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="sum")
+    if chunk is not None and len(rows) > chunk:
+        total = chunked_sum(images, rows, targets, margin, scale, chunk)
+    else:
+        centres = functional.normalize(rows.float(), dim=-1)
+        logits = scale * apply_margin(images @ centres.T, targets, margin)
+        total = functional.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="sum")
     return total / (targets >= 0).sum().clamp(min=1)

@@ -58,7 +58,9 @@ class SupervisedConfig(Section):
     sample_rate: float = Field(
         0.25, gt=0, le=1
     )  # share of the classes in a step; MOFI: 512 K of 2 M
-    margin: float = Field(0.15, ge=0, lt=1)  # cosine
+    margin: float = Field(0.15, ge=0, lt=1)  # CosFace's, in cosine
+    angular_margin: float = Field(0.0, ge=0, lt=1.5)  # ArcFace's, in radians
+    chunk: int = Field(16_384, ge=1)  # classes at once; more never stand whole in memory
     scale: float = Field(32.0, gt=0)  # inverse temperature
     learning_rate_factor: float = Field(1.0, gt=0)  # of the class rows, against the backbone's
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from openmofi.errors import InputError
 from openmofi.losses.contrastive import contrastive_loss
+from openmofi.losses.margins import Margin
 from openmofi.losses.sampled_margin_softmax import choose_classes, margin_softmax
 from openmofi.training.class_head import ClassHead, class_block
 from openmofi.training.config import (
@@ -89,6 +90,8 @@ class SupervisedObjective:
         head: The class rows. One process holds them all.
         sample_rate: Share of the classes in a pass.
         margin: CosFace's, in cosine.
+        angular_margin: ArcFace's, in radians.
+        chunk: Classes at once.
         scale: Inverse temperature.
         learning_rate_factor: Of the class rows, against the backbone's rate.
     """
@@ -103,6 +106,8 @@ class SupervisedObjective:
         *,
         sample_rate: float,
         margin: float,
+        angular_margin: float,
+        chunk: int,
         scale: float,
         learning_rate_factor: float,
     ) -> None:
@@ -110,7 +115,8 @@ class SupervisedObjective:
         self.head = head
         self.learning_rate_factor = learning_rate_factor
         self._sample_rate = sample_rate
-        self._margin = margin
+        self._margin = Margin(cosine=margin, angle=angular_margin)
+        self._chunk = chunk
         self._scale = scale
 
     def loss(self, images: Tensor, batch: Batch, backbone: Any) -> Tensor:
@@ -118,7 +124,14 @@ class SupervisedObjective:
         generator = torch.Generator().manual_seed(batch.seed)
         sample = choose_classes(batch.labels, len(self.head.block), self._sample_rate, generator)
         rows = self.head.take(sample.classes)
-        return margin_softmax(images, rows, sample.targets, margin=self._margin, scale=self._scale)
+        return margin_softmax(
+            images,
+            rows,
+            sample.targets,
+            margin=self._margin,
+            scale=self._scale,
+            chunk=self._chunk,
+        )
 
 
 def build_objectives(

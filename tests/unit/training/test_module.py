@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from openmofi.losses.contrastive import contrastive_loss
+from openmofi.losses.margins import Margin
 from openmofi.losses.sampled_margin_softmax import margin_softmax
 from openmofi.training.class_head import ClassHead, initial_rows
 from openmofi.training.config import RECIPES, TrainConfig
@@ -76,7 +77,14 @@ def optimisation(**changes: Any) -> Optimisation:
 def supervised(weight: float = 1.0, rate: float = 1.0) -> SupervisedObjective:
     head = ClassHead(range(CLASSES), DIM, seed=0)
     return SupervisedObjective(
-        weight, head, sample_rate=rate, margin=0.15, scale=8.0, learning_rate_factor=2.0
+        weight,
+        head,
+        sample_rate=rate,
+        margin=0.15,
+        angular_margin=0.0,
+        chunk=2,  # of a handful of classes: the chunked sum is what trains
+        scale=8.0,
+        learning_rate_factor=2.0,
     )
 
 
@@ -126,7 +134,7 @@ def dense_training(clip_norm: float | None) -> tuple[LinearBackbone, torch.Tenso
             group["lr"] = schedule.rate(step) * factor
         images = backbone.encode_image((batch.images / 255 - mean) / std, normalize=True)
         texts = backbone.encode_text(batch.tokens["contrastive"], normalize=True)
-        loss = 0.1 * margin_softmax(images, rows, batch.labels, margin=0.15, scale=8.0)
+        loss = 0.1 * margin_softmax(images, rows, batch.labels, margin=Margin(0.15), scale=8.0)
         loss = loss + 0.9 * contrastive_loss(images, texts, backbone.logit_scale, batch.labels)
         optimizer.zero_grad()
         loss.backward()

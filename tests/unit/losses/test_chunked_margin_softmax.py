@@ -1,0 +1,104 @@
+"""Oracles: the loss with all logits at once, finite differences, memory that was never taken."""
+
+import math
+
+import pytest
+import torch
+
+from openmofi.losses.chunked_margin_softmax import chunked_sum
+from openmofi.losses.margins import Margin
+from openmofi.losses.sampled_margin_softmax import margin_softmax
+
+MARGINS = [Margin(), Margin(0.2), Margin(angle=0.5), Margin(0.1, 0.3)]
+
+
+def random_case(seed, *, batch=12, classes=50, dim=8):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(batch, dim, generator=generator, requires_grad=True)
+    rows = torch.randn(classes, dim, generator=generator, requires_grad=True)
+    return images, rows, torch.randint(-1, classes, (batch,), generator=generator)
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize("chunk", [1, 7, 25, 49, 50, 64])
+def test_chunked_equals_whole_in_loss_and_gradients(margin, chunk):
+    images, rows, targets = random_case(chunk)
+    kwargs = {"margin": margin, "scale": 32.0}
+    whole = margin_softmax(images, rows, targets, **kwargs)
+    ours = margin_softmax(images, rows, targets, **kwargs, chunk=chunk)
+    torch.testing.assert_close(ours, whole, rtol=1e-5, atol=1e-5)
+    for got, wanted in zip(
+        torch.autograd.grad(ours, (images, rows)),
+        torch.autograd.grad(whole, (images, rows)),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+def test_gradients_equal_finite_differences(margin):
+    images, rows, targets = random_case(3, batch=4, classes=9, dim=5)
+    images = torch.nn.functional.normalize(images, dim=-1).detach().double().requires_grad_()
+    rows = rows.detach().double().requires_grad_()
+
+    def loss(images, rows):
+        return chunked_sum(images, rows, targets, margin, 6.0, 4)
+
+    assert torch.autograd.gradcheck(loss, (images, rows))
+
+
+def test_large_scales_do_not_overflow():
+    images, rows, targets = random_case(5)
+    loss = margin_softmax(images, rows * 1e4, targets, margin=Margin(0.2), scale=1e4, chunk=7)
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert torch.isfinite(rows.grad).all()
+
+
+def test_no_label_at_all_is_zero_with_zero_gradients():
+    images, rows, _ = random_case(6)
+    targets = torch.full((12,), -1)
+    loss = margin_softmax(images, rows, targets, margin=Margin(0.2), scale=8.0, chunk=7)
+    loss.backward()
+    assert loss == 0
+    assert rows.grad.abs().max() == images.grad.abs().max() == 0
+
+
+def test_half_precision_outside_changes_nothing_inside():
+    images, rows, targets = random_case(7)
+    kwargs = {"margin": Margin(0.2), "scale": 8.0, "chunk": 7}
+    plain = margin_softmax(images, rows, targets, **kwargs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = margin_softmax(images, rows, targets, **kwargs)
+    assert inside.dtype == torch.float32
+    assert inside == plain
+
+
+def test_logits_never_stand_whole():
+    images, rows, targets = random_case(8, batch=64, classes=4096, dim=4)
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal largest
+            made = function(*args, **(kwargs or {}))
+            if isinstance(made, torch.Tensor):
+                largest = max(largest, made.numel())
+            return made
+
+    with Watch():
+        margin_softmax(images, rows, targets, margin=Margin(0.2), scale=8.0, chunk=256).backward()
+    assert largest == max(64 * 256, 4096 * 4)  # a chunk's logits, the rows; not 64 x 4,096
+
+
+@pytest.mark.parametrize("angle", [0.2, 0.5, 1.2])
+def test_arcface_adds_to_the_angle_and_never_rises_as_the_cosine_falls(angle):
+    own = torch.linspace(-0.999, 0.999, 501)
+    lowered = Margin(angle=angle)(own)
+    thetas = torch.acos(own)
+    inside = thetas + angle < math.pi
+    torch.testing.assert_close(
+        lowered[inside], torch.cos(thetas[inside] + angle), rtol=1e-4, atol=1e-4
+    )
+    assert (lowered.diff() > 0).all()
+    assert (lowered < own).all()
