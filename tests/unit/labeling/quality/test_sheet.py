@@ -135,13 +135,15 @@ def test_back_judges_again_and_the_unanswered_are_left_out(sheet: Path, browser:
 
 @in_a_browser
 def test_closing_the_page_loses_nothing(sheet: Path, browser: Browser) -> None:
-    browser.press(sheet, "y", "n")
-    page = browser.press(sheet)
+    page = browser.press(sheet, "y", "n", reopened=[])
     assert text_of(page, "counts").startswith("2 of 3 judged: 1 right, 1 wrong, 0 unsure")
     assert text_of(page, "name") == "Dog"
-    assert [one["answer"] for one in browser.saved(sheet, "u")["answers"]] == [
-        "right", "wrong", "unsure",
-    ]  # fmt: skip
+
+
+@in_a_browser
+def test_judging_goes_on_where_it_was_left(sheet: Path, browser: Browser) -> None:
+    saved = browser.saved(sheet, "y", "n", reopened=["u"])
+    assert [one["answer"] for one in saved["answers"]] == ["right", "wrong", "unsure"]
 
 
 @in_a_browser
