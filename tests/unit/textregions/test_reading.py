@@ -94,6 +94,23 @@ def test_after_eight_that_can_be_read_the_rest_is_not_looked_at(
     assert all(one > 0.9 for one in found[4:])
 
 
+def test_a_texture_of_many_regions_is_not_read_to_its_end(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    def read(self: Reader, picture: Pixels, place: np.ndarray) -> Reading:
+        looked.append(place[0, 0])
+        return Reading(0.0, 0.0)
+
+    monkeypatch.setattr(Reader, "read", read)
+    picture = np.zeros((100, 400, 3), np.uint8)
+    regions = [Region(corners(n, 0, n + 20, 20), 0.9 - n / 1000) for n in range(100)]
+    found = reader.confidences(picture, regions)
+    assert looked == list(range(64))
+    assert max(found) < 0.5
+
+
 def test_confidence_by_hand() -> None:
     value = (
         reading.INTERCEPT + 2 * reading.PER_LETTER + reading.PER_MAP * math.log(3)
