@@ -60,7 +60,7 @@ class SupervisedConfig(Section):
     )  # share of the classes in a step; MOFI: 512 K of 2 M
     margin: float = Field(0.15, ge=0, lt=1)  # CosFace's, in cosine
     angular_margin: float = Field(0.0, ge=0, lt=1.5)  # ArcFace's, in radians
-    chunk: int = Field(16_384, ge=1)  # classes at once; more never stand whole in memory
+    chunk: int = Field(4096, ge=1)  # classes at once; more never stand whole in memory
     scale: float = Field(32.0, gt=0)  # inverse temperature
     learning_rate_factor: float = Field(1.0, gt=0)  # of the class rows, against the backbone's
 
