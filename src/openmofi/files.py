@@ -9,6 +9,18 @@ from openmofi.errors import InputError
 
 
 @contextlib.contextmanager
+def moved_into_place(temporary: Path, target: Path) -> Iterator[None]:
+    """Make ``target``'s folder, and move ``temporary`` to it if all goes well; else remove it."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+        os.replace(temporary, target)
+    finally:
+        with contextlib.suppress(OSError):  # there is none when its folder cannot be made
+            temporary.unlink()
+
+
+@contextlib.contextmanager
 def replacing(out: Path) -> Iterator[Path]:
     """A place to write, beside ``out``, which becomes ``out`` if all goes well.
 
@@ -17,14 +29,10 @@ def replacing(out: Path) -> Iterator[Path]:
     """
     temporary = out.with_name(f".writing-{out.name}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, out)
+        with moved_into_place(temporary, out):
+            yield temporary
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # there is none when its folder cannot be made
-            temporary.unlink()
 
 
 def write_text(text: str, out: Path) -> None:

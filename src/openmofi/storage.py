@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
 
 from openmofi.errors import InputError, StorageError
+from openmofi.files import moved_into_place
 from openmofi.storage_s3 import S3Client, connect
 
 _TEMPORARY = ".writing-"
@@ -122,14 +123,10 @@ class FolderStore:
         target = self._path(key)
         temporary = target.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            os.replace(temporary, target)
+            with moved_into_place(temporary, target):
+                yield temporary
         except OSError as error:
             raise StorageError(f"cannot write {self.uri}/{key}: {error.strerror}") from error
-        finally:
-            with contextlib.suppress(OSError):  # there is none when its folder cannot be made
-                temporary.unlink()
 
     def get(self, key: str) -> bytes:
         try:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from openmofi.config import parse_config
 from openmofi.labeling.config import EmbedConfig
-from openmofi.labeling.open_shards import OpenShard, embedded_shards
+from openmofi.labeling.open_shards import OpenShard, embedded_shards, open_encoder
 from openmofi.models.device import check_device
 from openmofi.records import Status, checked, image_embeddings_schema
 from openmofi.stage import ShardInput, StageOutput, run_stage
@@ -20,7 +20,6 @@ from openmofi.work import align
 
 if TYPE_CHECKING:
     from openmofi.labeling.decoding import Edit
-    from openmofi.labeling.encoding import ImageEncoder
 
 STAGE_VERSION = 2
 
@@ -70,17 +69,7 @@ class EmbedStage:
 
     def setup(self) -> None:
         """Load the encoder, while the workers' server starts."""
-        # Here, not above: seconds of imports, which a run that finds all shards done does not need.
-        from openmofi.labeling.decoding import start_server
-        from openmofi.models.encoder import load_encoder
-
-        start_server()
-        self.encoder: ImageEncoder = load_encoder(
-            self.model,
-            device=self.options.device,
-            precision=self.options.precision,
-            compiled=self.options.compiled,
-        )
+        self.encoder = open_encoder(self.model, self.options)
 
     def stream(
         self, shards: Sequence[ShardInput]

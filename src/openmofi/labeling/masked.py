@@ -18,17 +18,16 @@ from openmofi.errors import InputError
 from openmofi.keys import hash_json
 from openmofi.labeling.config import EmbedConfig, MaskConfig
 from openmofi.labeling.embed import read_embeddings
-from openmofi.labeling.open_shards import OpenShard, embedded_shards
+from openmofi.labeling.open_shards import OpenShard, embedded_shards, open_encoder
 from openmofi.models.device import check_device
 from openmofi.records import MASKED_SCORES, Status, checked
 from openmofi.stage import ShardInput, StageOutput, run_stage
-from openmofi.textregions.rule import fitting_limit, has_second_look
+from openmofi.textregions.rule import fitting_limit, flat_boxes, has_second_look
 from openmofi.versions import TableVersion, read_manifest, read_table_versions
 from openmofi.work import align
 
 if TYPE_CHECKING:
     from openmofi.labeling.masking import Mask
-    from openmofi.models.encoder import ClipEncoder
 
 STAGE_VERSION = 1
 
@@ -136,17 +135,7 @@ class MaskStage:
 
     def setup(self) -> None:
         """Load the encoder, while the workers' server starts."""
-        # Here, not above: seconds of imports, which a run that finds all shards done does not need.
-        from openmofi.labeling.decoding import start_server
-        from openmofi.models.encoder import load_encoder
-
-        start_server()
-        self.encoder: ClipEncoder = load_encoder(
-            self.model,
-            device=self.pixels.device,
-            precision=self.pixels.precision,
-            compiled=self.pixels.compiled,
-        )
+        self.encoder = open_encoder(self.model, self.pixels)
 
     def stream(
         self, shards: Sequence[ShardInput]
@@ -228,11 +217,7 @@ def regions_to_mask(
     Returns:
         ``float32[n, 4, 2]`` corners, row by row; ``int64[rows]`` where each row's regions end.
     """
-    lists = regions.column("areas").combine_chunks()
-    row = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy(zero_copy_only=False))
-    area = lists.flatten().to_numpy(zero_copy_only=False)
-    confidences = regions.column("confidences").combine_chunks()
-    confidence = confidences.flatten().to_numpy(zero_copy_only=False)
+    row, area, confidence = flat_boxes(regions)
     boxes = regions.column("boxes").combine_chunks().flatten().flatten()
     polygons = boxes.to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, 4, 2)
     # Compared as float32, the type of the table: 0.3 must not be below 0.3.
@@ -240,7 +225,7 @@ def regions_to_mask(
     counts &= area >= np.float32(options.min_area)
     if options.max_area is not None:
         counts &= area <= np.float32(options.max_area)
-    return polygons[counts], np.cumsum(np.bincount(row[counts], minlength=len(lists)))
+    return polygons[counts], np.cumsum(np.bincount(row[counts], minlength=regions.num_rows))
 
 
 def _table(

@@ -20,6 +20,24 @@ from openmofi.workers import one_line
 if TYPE_CHECKING:
     from openmofi.labeling.decoding import Edit, Picture
     from openmofi.labeling.encoding import Embedded, ImageEncoder
+    from openmofi.models.encoder import ClipEncoder
+
+
+def open_encoder(model: str, options: EmbedConfig) -> "ClipEncoder":
+    """Load an encoder, while the server of the processes that decode starts.
+
+    Args:
+        model: URI of the ``model`` manifest.
+        options: Its device, precision and whether it is compiled.
+    """
+    # Here, not above: seconds of imports, which a run that finds all shards done does not need.
+    from openmofi.labeling.decoding import start_server
+    from openmofi.models.encoder import load_encoder
+
+    start_server()
+    return load_encoder(
+        model, device=options.device, precision=options.precision, compiled=options.compiled
+    )
 
 
 class Wanted(Protocol):

@@ -95,6 +95,19 @@ def text_flags(
     return fitting >= cut, large >= cut
 
 
+def flat_boxes(
+    regions: "pa.Table",
+) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.float32]]":
+    """All boxes of a table, row by row: each one's row, area and confidence."""
+    import numpy as np
+
+    areas, confidences = (regions.column(one).combine_chunks() for one in ("areas", "confidences"))
+    lengths = areas.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+    row = np.repeat(np.arange(regions.num_rows), lengths)
+    flat = (lists.flatten().to_numpy(zero_copy_only=False) for lists in (areas, confidences))
+    return row, *flat
+
+
 def best_confidences(
     regions: "pa.Table", rule: TextRule
 ) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]":
@@ -106,16 +119,10 @@ def best_confidences(
     """
     import numpy as np
 
-    rows = regions.num_rows
-    areas = regions.column("areas").combine_chunks()
-    lengths = areas.value_lengths().to_numpy(zero_copy_only=False)
-    row = np.repeat(np.arange(rows), lengths.astype(np.int64))
-    area = areas.flatten().to_numpy(zero_copy_only=False)
-    confidences = regions.column("confidences").combine_chunks()
-    confidence = confidences.flatten().to_numpy(zero_copy_only=False)
+    row, area, confidence = flat_boxes(regions)
     above = area > np.float32(rule.area_limit)
     fits = ~above & (area >= np.float32(rule.min_area))
-    best = np.full((2, rows), -1, dtype=np.float32)
+    best = np.full((2, regions.num_rows), -1, dtype=np.float32)
     for found, kept in zip(best, (fits, above), strict=True):
         np.maximum.at(found, row[kept], confidence[kept])
     return best[0], best[1]

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from openmofi.errors import InputError
 from openmofi.records import Status
-from openmofi.textregions.preview.source import Floats, Ints, Source
-from openmofi.textregions.rule import TextRule, best_confidences
+from openmofi.textregions.preview.source import Floats, Source
+from openmofi.textregions.rule import TextRule, best_confidences, flat_boxes
 
 Bools = npt.NDArray[np.bool_]
 
@@ -109,12 +109,7 @@ def scan(source: Source, rule: TextRule) -> Scan:
 
 
 def _smallest(table: pa.Table, rule: TextRule) -> Floats:
-    lists = {name: table.column(name).combine_chunks() for name in ("areas", "confidences")}
-    lengths = lists["areas"].value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    row: Ints = np.repeat(np.arange(table.num_rows), lengths)
-    area, confidence = (
-        lists[name].flatten().to_numpy(zero_copy_only=False) for name in ("areas", "confidences")
-    )
+    row, area, confidence = flat_boxes(table)
     sure = (confidence >= np.float32(rule.min_confidence)) & (area >= np.float32(rule.min_area))
     found = np.full(table.num_rows, np.inf, dtype=np.float32)
     np.minimum.at(found, row[sure], area[sure])
