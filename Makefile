@@ -50,7 +50,7 @@ test: setup  ## All tests that need no GPU and no cluster
 	$(BIN)/python -m pytest -m 'not gpu and not cluster'
 
 test-paddleocr: $(VENV)/.ready $(PADDLE_VENV)/.ready  ## The real paddleocr, in an environment of 2 GB
-	$(PADDLE_VENV)/bin/python -m pytest -m paddleocr tests/unit/textregions/test_paddleocr_backend.py
+	$(PADDLE_VENV)/bin/python -m pytest -m paddleocr tests/unit/textregions/paddleocr_backend
 
 lint: $(VENV)/.ready  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,12 +1,14 @@
 """Small sources for ingest, and its tables read back."""
 
-import io
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from openmofi.ingest.run import ingest_pairs, plan_groups
@@ -14,6 +16,7 @@ from openmofi.records import from_parquet
 from openmofi.shards import write_tar
 from openmofi.storage import Store
 from openmofi.versions import TableVersion, read_table_version
+from support.pictures import encoded
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (32, 24)) -> Image.Image:
@@ -21,12 +24,6 @@ def picture(seed: int = 0, size: tuple[int, int] = (32, 24)) -> Image.Image:
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
-    sink = io.BytesIO()
-    image.save(sink, kind, **options)
-    return sink.getvalue()
 
 
 def jpeg(seed: int = 0, size: tuple[int, int] = (32, 24)) -> bytes:
@@ -56,6 +53,32 @@ def crawl(folder: Path, shards: int = 2, samples: int = 3) -> Path:
             },
         )
     return folder
+
+
+def photos(folder: Path, count: int = 5) -> Path:
+    """Images with sidecar texts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        (folder / f"photo{i}.jpg").write_bytes(jpeg(i))
+        (folder / f"photo{i}.txt").write_text(f"photo number {i}")
+    return folder
+
+
+def write_table(folder: Path, name: str, rows: list[dict[str, str]]) -> Path:
+    """A table of samples, in the format that its name ends in."""
+    path = folder / name
+    match path.suffix:
+        case ".csv" | ".tsv":
+            with path.open("w", newline="", encoding="utf-8") as file:
+                delimiter = "," if path.suffix == ".csv" else "\t"
+                writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
+                writer.writeheader()
+                writer.writerows(rows)
+        case ".jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        case _:
+            pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
 
 
 def ingest(root: str | Path, source: str | Path, **config: Any) -> str:

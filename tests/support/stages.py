@@ -6,6 +6,7 @@ the JSON of `Options`.
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,8 @@ import pyarrow as pa
 from openmofi.errors import ShardError
 from openmofi.records import Status, checked
 from openmofi.stage import ShardInput, StageOutput, run_stage
-from openmofi.storage import open_store
+from openmofi.storage import Store, open_store
+from openmofi.versions import TableVersion, read_table_version
 from openmofi.work import Work
 
 MEASURES = pa.schema(
@@ -166,6 +168,25 @@ def number_shard(index: int) -> Work:
         source=source,
         bytes=8 * len(source),
     )
+
+
+def processed(diary: Path) -> list[str]:
+    """Shards that a run has worked on, and forget them."""
+    notes = sorted(diary.glob("shard-*"))
+    for note in notes:
+        note.unlink()
+    return [note.name.split("-")[1] for note in notes]
+
+
+def read(uri: str, stage: str = "multiply") -> TableVersion:
+    """The version that a run has made."""
+    return read_table_version(uri, stage)[1]
+
+
+def everything(store: Store) -> dict[str, bytes]:
+    """All objects of a store, less the seconds that an entry has measured."""
+    found = {info.key: store.get(info.key) for info in store.list()}
+    return {key: re.sub(rb'"seconds": [0-9.e-]+', b"", data) for key, data in found.items()}
 
 
 def start_command(root: str, options: Options) -> list[str]:

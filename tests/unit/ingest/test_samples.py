@@ -18,13 +18,13 @@ from support.ingest import (
     by_key,
     crawl,
     crawl_tar,
-    encoded,
     ingest,
     jpeg,
     members,
     picture,
     read_samples,
 )
+from support.pictures import encoded
 
 
 def one(tmp_path: Path, image: bytes | None, text: str = "a thing", **config: object) -> dict:

@@ -1,16 +1,13 @@
-"""Each form of a source, its fingerprints, and what is refused before work starts."""
+"""Each form of a source, its shards and their fingerprints, on disk and on S3."""
 
-import csv
 import json
 import os
 import shutil
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from openmofi.errors import InputError, ShardError, StorageError
+from openmofi.errors import InputError, StorageError
 from openmofi.ingest.config import IngestConfig
 from openmofi.ingest.run import describe_group, ingest_pairs, plan_groups
 from openmofi.ingest.sources import SourceShard, read_source
@@ -22,39 +19,16 @@ from support.ingest import (
     ingest,
     jpeg,
     members,
+    photos,
     read_samples,
     statuses,
+    write_table,
 )
 
 
 def shards(tmp_path: Path, source: str | Path, **config: object) -> list[SourceShard]:
     store = open_store(str(tmp_path / "root"))
     return read_source(store, str(source), IngestConfig.model_validate(config))
-
-
-def photos(folder: Path, count: int = 5) -> Path:
-    """Images with sidecar texts."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        (folder / f"photo{i}.jpg").write_bytes(jpeg(i))
-        (folder / f"photo{i}.txt").write_text(f"photo number {i}")
-    return folder
-
-
-def table(folder: Path, name: str, rows: list[dict[str, str]]) -> Path:
-    path = folder / name
-    match path.suffix:
-        case ".csv" | ".tsv":
-            with path.open("w", newline="", encoding="utf-8") as file:
-                delimiter = "," if path.suffix == ".csv" else "\t"
-                writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
-                writer.writeheader()
-                writer.writerows(rows)
-        case ".jsonl":
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        case _:
-            pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
 
 
 def test_a_folder_of_tars_has_a_shard_for_each(tmp_path: Path) -> None:
@@ -102,7 +76,7 @@ def test_tables_name_images_relative_to_themselves(tmp_path: Path, name: str) ->
         {"image": "", "caption": "nothing", "license": ""},
         {"image": "../pictures/photo0.jpg", "caption": "zero again", "license": ""},
     ]
-    path = table(tmp_path / "tables", name, rows)
+    path = write_table(tmp_path / "tables", name, rows)
     store, version, found = read_samples(ingest(tmp_path / "root", path))
     expected = ["ok", "ok", "missing_image", "missing_image", "ok"]
     assert [row["status"] for row in found] == expected
@@ -119,105 +93,9 @@ def test_tables_name_images_relative_to_themselves(tmp_path: Path, name: str) ->
 
 def test_columns_may_have_any_name(tmp_path: Path) -> None:
     photos(tmp_path)
-    path = table(tmp_path, "t.csv", [{"foto": "photo0.jpg", "text": "no", "wort": "ja"}])
+    path = write_table(tmp_path, "t.csv", [{"foto": "photo0.jpg", "text": "no", "wort": "ja"}])
     uri = ingest(tmp_path / "root", path, image_column="foto", text_column="wort")
     assert read_samples(uri)[2][0]["alt_text"] == "ja"
-
-
-def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
-    text = str(error.value)
-    assert "\n" not in text
-    return text
-
-
-def refused(tmp_path: Path, source: str | Path, **config: object) -> str:
-    with pytest.raises(InputError) as error:
-        plan_groups(str(tmp_path / "root"), source=str(source), groups=1, config=config)
-    assert not list((tmp_path / "root").rglob("*.json"))
-    return one_line(error)
-
-
-def test_a_missing_source_is_refused(tmp_path: Path) -> None:
-    assert f"not found: {tmp_path}/none" in refused(tmp_path, tmp_path / "none")
-
-
-def test_another_scheme_is_refused(tmp_path: Path) -> None:
-    assert "scheme 'https'" in refused(tmp_path, "https://a.example/crawl")
-
-
-def test_empty_sources_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    assert "holds no sample" in refused(tmp_path, tmp_path / "empty")
-    crawl_tar(tmp_path / "tars" / "0.tar", {})
-    assert "holds no sample" in refused(tmp_path, tmp_path / "tars")
-    (tmp_path / "t.csv").write_text("image,text\n")
-    assert "holds no sample" in refused(tmp_path, tmp_path / "t.csv")
-
-
-def test_a_folder_with_only_a_table_says_how_to_read_it(tmp_path: Path) -> None:
-    (tmp_path / "s").mkdir()
-    (tmp_path / "s" / "t.csv").write_text("image,text\na.jpg,b\n")
-    assert f"give {tmp_path}/s/t.csv" in refused(tmp_path, tmp_path / "s")
-
-
-def test_a_table_without_the_column_names_column_file_and_columns(tmp_path: Path) -> None:
-    path = table(tmp_path, "t.csv", [{"image": "a.jpg", "words": "x"}])
-    message = refused(tmp_path, path)
-    assert "no text column" in message
-    assert str(path) in message
-    assert "it has: image, words" in message
-    assert "'text_column'" in message
-    assert "no column 'foo'" in refused(tmp_path, path, text_column="foo")
-
-
-def test_urls_are_sent_to_img2dataset(tmp_path: Path) -> None:
-    path = table(tmp_path, "t.jsonl", [{"url": "https://a.example/1.jpg", "text": "x"}])
-    assert "download them with img2dataset" in refused(tmp_path, path)
-    path = table(tmp_path, "u.csv", [{"image": "https://a.example/1.jpg", "text": "x"}])
-    assert "column 'image'" in refused(tmp_path, path)
-
-
-def test_broken_tables_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "t.jsonl").write_text('{"image": "a.jpg", "text": "b"}\n{"image"\n')
-    assert "t.jsonl, line 2 is not JSON" in refused(tmp_path, tmp_path / "t.jsonl")
-    (tmp_path / "t.parquet").write_bytes(b"no parquet")
-    assert "t.parquet cannot be read" in refused(tmp_path, tmp_path / "t.parquet")
-    (tmp_path / "t.csv").write_bytes(b"image,text\n\xff\xfe,b\n")
-    assert "t.csv cannot be read" in refused(tmp_path, tmp_path / "t.csv")
-
-
-def test_an_unknown_key_of_the_config_is_refused(tmp_path: Path) -> None:
-    assert "unknown key 'min_sides'" in refused(tmp_path, crawl(tmp_path / "s"), min_sides=3)
-
-
-@pytest.mark.parametrize("cut", [0.5, 0.97])
-def test_half_a_tar_fails_by_name_and_the_others_are_done(tmp_path: Path, cut: float) -> None:
-    source = crawl(tmp_path / "s", shards=3)
-    broken = source / "00001.tar"
-    whole = broken.read_bytes()
-    broken.write_bytes(whole[: int(9000 * cut)])
-    (group,) = plan_groups(str(tmp_path / "root"), source=str(source), groups=1)
-    with pytest.raises(
-        ShardError, match=r"shard '00001' failed: .*s/00001.tar is cut short"
-    ) as error:
-        ingest_pairs(group)
-    assert "2 of 3 shards are done" in one_line(error)
-    broken.write_bytes(whole)
-    uri = ingest(tmp_path / "root", source)
-    assert uri.split("/")[-1] == ingest(tmp_path / "fresh", source).split("/")[-1]
-
-
-def test_a_source_that_changed_after_the_plan_is_noticed(tmp_path: Path) -> None:
-    source = crawl(tmp_path / "s", shards=1)
-    (group,) = plan_groups(str(tmp_path / "root"), source=str(source), groups=1)
-    crawl_tar(source / "00000.tar", {"other": members(77)})
-    with pytest.raises(ShardError, match=r"00000.tar has changed since it was planned"):
-        ingest_pairs(group)
-    folder = photos(tmp_path / "p", 2)
-    (group,) = plan_groups(str(tmp_path / "root"), source=str(folder), groups=1)
-    (folder / "photo1.jpg").write_bytes(jpeg(66))
-    with pytest.raises(ShardError, match=r"photo1.jpg has changed"):
-        ingest_pairs(group)
 
 
 def test_growth_by_a_tar_changes_one_shard(tmp_path: Path) -> None:
@@ -236,7 +114,7 @@ def test_growth_at_the_end_keeps_full_shards(tmp_path: Path, form: str) -> None:
     def found(count: int) -> list[SourceShard]:
         photos(folder, count)
         rows = [{"image": f"photo{i}.jpg", "text": f"t{i}"} for i in range(count)]
-        source = table(folder, "t.csv", rows) if form == "table" else folder
+        source = write_table(folder, "t.csv", rows) if form == "table" else folder
         return shards(tmp_path, source, samples_per_shard=2)
 
     before, after = found(5), found(7)

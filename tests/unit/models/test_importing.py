@@ -21,11 +21,6 @@ def source(tmp_path):
     return write_model(tmp_path / "source")
 
 
-@pytest.fixture
-def root(tmp_path):
-    return str(tmp_path / "root")
-
-
 def as_pickle(folder, state):
     (folder / "open_clip_model.safetensors").unlink()
     torch.save(state, folder / "open_clip_pytorch_model.bin")
