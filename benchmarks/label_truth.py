@@ -2,11 +2,13 @@
 
 Run: python -m benchmarks.label_truth photos --pairs DIR --out DIR [--seed 0]
      python -m benchmarks.label_truth demo --truth build/demo-crawl/truth/crawl.jsonl --out DIR
+     python -m benchmarks.label_truth text --truth build/demo-crawl/truth/crawl.jsonl --out LIST.tsv
 
 ``photos`` writes ``pairs``: every photograph twice, once with its own caption and once with that of
 another, so that half of the captions are wrong; what a photograph shows is its ``wordnet_id``, read
 here and by no stage. Both write ``a.jsonl`` and ``b.jsonl``: a cut is chosen on one half and
-measured on the other. A picture is in one half only, with all of its captions.
+measured on the other. A picture is in one half only, with all of its captions. ``text`` writes the
+label list that `benchmarks.text_photos` judges text regions by; broken pictures are left out.
 """
 
 import argparse
@@ -70,10 +72,21 @@ def demo(options: argparse.Namespace) -> None:
     write_halves(options.out, ((row["sha256"], row) for row in rows))
 
 
+def text(options: argparse.Namespace) -> None:
+    rows = [json.loads(line) for line in options.truth.read_text().splitlines()]
+    lines = [
+        f"{row['shard']}\t{row['key']}\t{'text' if row['has_text'] else 'none'}\tsure\t"
+        for row in rows
+        if not row["fault"]
+    ]
+    options.out.write_text("shard\tkey\ttext\thow sure\tnote\n" + "\n".join(lines) + "\n")
+    print(f"{options.out}: {len(lines)} pictures")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     kinds = parser.add_subparsers(required=True)
-    for name, run in (("photos", photos), ("demo", demo)):
+    for name, run in (("photos", photos), ("demo", demo), ("text", text)):
         kind = kinds.add_parser(name)
         kind.add_argument("--out", type=Path, required=True)
         kind.set_defaults(run=run)
