@@ -77,7 +77,7 @@ def text(options: argparse.Namespace) -> None:
     lines = [
         f"{row['shard']}\t{row['key']}\t{'text' if row['has_text'] else 'none'}\tsure\t"
         for row in rows
-        if not row["fault"]
+        if row["fault"] not in ("truncated", "not_an_image")
     ]
     options.out.write_text("shard\tkey\ttext\thow sure\tnote\n" + "\n".join(lines) + "\n")
     print(f"{options.out}: {len(lines)} pictures")
