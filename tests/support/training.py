@@ -3,6 +3,8 @@
 import io
 import json
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ COLOURS = {
     "yellow": (230, 210, 30),
 }
 SHAPES = ("disc", "square")
+_PATIENCE_S = 20
 CLASSES = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
 
 SMALL_BACKBONE = {
@@ -37,6 +40,18 @@ SMALL_BACKBONE = {
         "timm_proj": "",
     },
     "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+
+# Nothing in it depends on the batch, as batch normalisation does: ranks equal one process.
+SMALL_TRANSFORMER = {
+    **SMALL_BACKBONE,
+    "vision_cfg": {
+        "image_size": 32,
+        "patch_size": 16,
+        "width": 32,
+        "layers": 1,
+        "head_width": 16,
+    },
 }
 
 
@@ -148,3 +163,24 @@ def _parquet(table: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink)
     return sink.getvalue()
+
+
+class RemoteStore:
+    """A store that is no folder: counts the pieces that are asked for, and may be slow."""
+
+    def __init__(self, store: Store, *, slow_s: float = 0.0, stalls_after: int = 1 << 30) -> None:
+        self.store, self.slow_s, self.stalls_after = store, slow_s, stalls_after
+        self.uri = store.uri
+        self.asked: list[str] = []
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        time.sleep(self.slow_s if len(self.asked) < self.stalls_after else 3600)
+        self.asked.append(key)
+        return self.store.get_range(key, offset, length)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

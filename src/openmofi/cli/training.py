@@ -17,7 +17,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    """Train a model and print its manifest URI. Killed, it goes on where it was."""
+    """Train a model and print its manifest URI. Killed, it goes on where it was.
+
+    On several processes: torchrun --nproc-per-node N -m openmofi train …
+    """
     from openmofi.config import read_yaml
     from openmofi.training.run import train_model
 
@@ -28,4 +31,5 @@ def _train(arguments: argparse.Namespace) -> None:
         name=arguments.name,
         pipeline_run=arguments.pipeline_run,
     )
-    print(uri)
+    if uri:  # the first rank's
+        print(uri)

@@ -5,17 +5,24 @@ our own: two pairs that show the same entity are no negatives of each other.
 """
 
 import math
-from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from openmofi.losses.ranks import first_row, gather_rows
 
 MAX_LOGIT_SCALE = 100.0
 
 
 def contrastive_loss(
-    images: Tensor, texts: Tensor, log_scale: Tensor, groups: Tensor | None = None
+    images: Tensor,
+    texts: Tensor,
+    log_scale: Tensor,
+    groups: Tensor | None = None,
+    *,
+    chunk: int | None = None,
 ) -> Tensor:
     """Mean of image-to-text and text-to-image cross entropy, in float32.
 
@@ -30,21 +37,42 @@ def contrastive_loss(
         log_scale: Scalar; logits are multiplied by its exponential.
         groups: int64 [B]. Pairs of the same group are not negatives of each other; -1 is a group
             of its own. ``None``: all others are negatives.
+        chunk: Rows at once: logits [chunk, B x ranks] instead of [B, B x ranks] are in memory,
+            and are made again for the gradients. ``None``: all.
     """
-    images, texts = images.float(), texts.float()
-    all_images, all_texts, first = gather_rows(images), gather_rows(texts), _first_row(len(images))
-    targets = torch.arange(first, first + len(images), device=images.device)
-    scale = log_scale.float().exp()
-    to_texts = scale * images @ all_texts.T  # [B, B x ranks]
-    to_images = scale * texts @ all_images.T
-    if groups is not None:
-        mask = _same_group(groups, gather_rows(groups), targets)
-        to_texts = to_texts.masked_fill(mask, -math.inf)
-        to_images = to_images.masked_fill(mask, -math.inf)
-    loss = functional.cross_entropy(to_texts, targets) + functional.cross_entropy(
-        to_images, targets
-    )
-    return loss / 2
+    with torch.autocast(images.device.type, enabled=False):
+        images, texts = images.float(), texts.float()
+        keys = gather_rows(texts), gather_rows(images)
+        targets = first_row(len(images)) + torch.arange(len(images), device=images.device)
+        everyone = None if groups is None else gather_rows(groups)
+        scale = log_scale.float().exp()
+        size = chunk or len(images)
+        total = scale.new_zeros(())
+        for queries, against in zip((images, texts), keys, strict=True):
+            for start in range(0, len(images), size):
+                part = slice(start, start + size)
+                mine = None if groups is None else groups[part]
+                given = (queries[part], against, scale, targets[part], mine, everyone)
+                if size < len(images):
+                    total = total + checkpoint(_cross_entropy, *given, use_reentrant=False)
+                else:
+                    total = total + _cross_entropy(*given)
+    return total / (2 * len(images))
+
+
+def _cross_entropy(
+    queries: Tensor,
+    keys: Tensor,
+    scale: Tensor,
+    targets: Tensor,
+    groups: Tensor | None,
+    all_groups: Tensor | None,
+) -> Tensor:
+    """Sum over the queries [c, d], each against all keys [N, d]."""
+    logits = scale * queries @ keys.T
+    if groups is not None and all_groups is not None:
+        logits = logits.masked_fill(_same_group(groups, all_groups, targets), -math.inf)
+    return functional.cross_entropy(logits, targets, reduction="sum")
 
 
 def cap_logit_scale_(log_scale: Tensor, maximum: float = MAX_LOGIT_SCALE) -> None:
@@ -57,49 +85,8 @@ def cap_logit_scale_(log_scale: Tensor, maximum: float = MAX_LOGIT_SCALE) -> Non
         log_scale.clamp_(0.0, math.log(maximum))
 
 
-def gather_rows(rows: Tensor) -> Tensor:
-    """The rows of all ranks, in rank order; ``rows`` itself in a single process.
-
-    Backwards, a rank's rows get the sum of the gradients that all ranks have for them.
-    """
-    if not _distributed():
-        return rows
-    if rows.requires_grad:
-        gathered: Tensor = _GatherRows.apply(rows)
-        return gathered
-    return _all_gather(rows)
-
-
-class _GatherRows(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, rows: Tensor) -> Tensor:
-        context.rows = len(rows)
-        return _all_gather(rows)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        total = gradient.contiguous().clone()
-        distributed.all_reduce(total)
-        first = _first_row(context.rows)
-        return total[first : first + context.rows]
-
-
-def _all_gather(rows: Tensor) -> Tensor:
-    parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
-    distributed.all_gather(parts, rows.contiguous())
-    return torch.cat(parts)
-
-
 def _same_group(groups: Tensor, all_groups: Tensor, targets: Tensor) -> Tensor:
     """Cells [B, N] of the same group, but for each row's own pair."""
     same = (groups[:, None] == all_groups) & (groups[:, None] >= 0)
     columns = torch.arange(len(all_groups), device=groups.device)
     return same & (columns != targets[:, None])
-
-
-def _distributed() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
-
-
-def _first_row(rows: int) -> int:
-    return rows * distributed.get_rank() if _distributed() else 0

@@ -36,16 +36,3 @@ class Margin:
         turned = own * math.cos(self.angle) - sine * math.sin(self.angle)
         beyond = own - self.angle * math.sin(self.angle)
         return torch.where(own > -math.cos(self.angle), turned, beyond) - self.cosine
-
-
-def apply_margin(cosines: Tensor, targets: Tensor, margin: Margin) -> Tensor:
-    """Lower the cosine of each sample's own class.
-
-    Args:
-        cosines: [B, n].
-        targets: Column of the own class, int64 [B]; -1 leaves the row as it is.
-        margin: By how much.
-    """
-    rows = torch.nonzero(targets >= 0).squeeze(1)
-    columns = targets[rows]
-    return cosines.index_put((rows, columns), margin(cosines[rows, columns]))

@@ -3,17 +3,21 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from openmofi.keys import hash_json
 from openmofi.models.backbones import create_backbone, create_tokenizer, read_backbone_config
 from openmofi.training.augmentation import Augmentation
 from openmofi.training.config import TrainConfig
 from openmofi.training.data import ImageReader, TrainingData
 from openmofi.training.draws import integer
-from openmofi.training.module import EmbeddingModule, Optimisation
-from openmofi.training.objectives import build_objectives
+from openmofi.training.module import EmbeddingModule
+from openmofi.training.objectives import HeadPlan, build_objectives
+from openmofi.training.optimisation import Optimisation
 from openmofi.training.order import SampleOrder
 from openmofi.training.shards import TrainingShards
 from openmofi.training.texts import SampleTexts
+from openmofi.training.trainer import ALONE, Ranks
 from openmofi.versions import Manifest
 
 STAGE_VERSION = 1
@@ -47,16 +51,21 @@ def plan_run(settings: TrainConfig, manifest: Manifest, name: str) -> RunPlan:
     return RunPlan(settings, manifest, name, recipe, model_config, preprocess)
 
 
-def build_module(plan: RunPlan, *, classes: int, first_step: int) -> EmbeddingModule:
+def build_module(
+    plan: RunPlan, shards: TrainingShards, *, first_step: int, ranks: Ranks = ALONE
+) -> EmbeddingModule:
     """Backbone, objectives and optimisation; weights as at the very beginning of the run."""
     settings = plan.settings
-    objectives = build_objectives(
-        settings.objectives,
-        classes=classes,
+    counts = torch.from_numpy(shards.vocabulary.column("images").to_numpy().copy())
+    head = HeadPlan(
+        counts,
         dim=int(plan.model_config["embed_dim"]),
         seed=settings.seed,
         betas=settings.betas,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
     )
+    objectives = build_objectives(settings.objectives, head)
     optimisation = Optimisation(
         learning_rate=settings.learning_rate,
         warmup_steps=settings.warmup_steps,
@@ -65,8 +74,11 @@ def build_module(plan: RunPlan, *, classes: int, first_step: int) -> EmbeddingMo
         betas=settings.betas,
         clip_norm=settings.clip_norm,
     )
+    backbone = create_backbone(settings.backbone, seed=integer(settings.seed, "backbone"))
+    if not any(objective.text_mix for objective in objectives):
+        _freeze_texts(backbone)
     return EmbeddingModule(
-        create_backbone(settings.backbone, seed=integer(settings.seed, "backbone")),
+        backbone,
         objectives,
         optimisation,
         pixel_mean=plan.preprocess_config["mean"],
@@ -75,7 +87,16 @@ def build_module(plan: RunPlan, *, classes: int, first_step: int) -> EmbeddingMo
     )
 
 
-def build_data(plan: RunPlan, shards: TrainingShards, module: EmbeddingModule) -> TrainingData:
+def _freeze_texts(backbone: torch.nn.Module) -> None:
+    """Nothing trains them, and DDP would wait for their gradients."""
+    images = {id(p) for p in backbone.visual.parameters()}  # type: ignore[union-attr]
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(id(parameter) in images)
+
+
+def build_data(
+    plan: RunPlan, shards: TrainingShards, module: EmbeddingModule, ranks: Ranks = ALONE
+) -> TrainingData:
     """Batches for ``module``'s objectives."""
     settings = plan.settings
     size = plan.preprocess_config["size"]
@@ -95,4 +116,6 @@ def build_data(plan: RunPlan, shards: TrainingShards, module: EmbeddingModule) -
         seed=settings.seed,
         batch_size=settings.batch_size,
         accumulate=settings.accumulate,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
     )

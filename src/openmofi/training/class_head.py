@@ -7,17 +7,20 @@ step costs as much as the classes that were sampled. Sources: PartialFC (arXiv 2
 Adam (arXiv 1412.6980), with the bias corrected by the number of updates of each row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from openmofi.errors import InputError
+from openmofi.losses.margin_softmax import TakenRows
 from openmofi.training.draws import integer
+from openmofi.training.row_state import RowState
 
 _INITIAL_DEVIATION = 0.01
 _INITIAL_BLOCK = 4096  # rows that one generator makes; part of what a seed means
+_UPDATED_AT_ONCE = 512  # rows: with their moments and temporaries a few MB, which a cache holds
 _EPSILON = 1e-8
 
 
@@ -56,19 +59,25 @@ class ClassHead:
         dim: Width of the embeddings.
         seed: Of the initial rows.
         betas: Adam's.
+        state: Where the moments lie: "device" with the rows, "cpu", or a folder in which they are
+            memory-mapped files.
     """
 
     def __init__(
-        self, block: range, dim: int, *, seed: int, betas: tuple[float, float] = (0.9, 0.98)
+        self,
+        block: range,
+        dim: int,
+        *,
+        seed: int,
+        betas: tuple[float, float] = (0.9, 0.98),
+        state: str = "device",
     ) -> None:
         self.block = block
         self._seed = seed
         self._betas = betas
         self.rows = initial_rows(block, dim, seed=seed)
-        self._first = torch.zeros_like(self.rows)
-        self._second = torch.zeros_like(self.rows)
-        self._updates = torch.zeros(len(block), dtype=torch.int32)
-        self._taken: list[tuple[Tensor, Tensor]] = []
+        self._state = RowState(len(block), dim, place=state)
+        self._taken: list[TakenRows] = []
         self._merged: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -77,21 +86,18 @@ class ClassHead:
         return int(self.rows.shape[1])
 
     def to(self, device: torch.device) -> None:
-        """Move rows and moments."""
-        self.rows, self._first, self._second, self._updates = (
-            tensor.to(device) for tensor in self._tensors()
-        )
+        """Move the rows, and the moments where they lie with them."""
+        self.rows = self.rows.to(device)
+        self._state.to(device)
 
-    def take(self, classes: Tensor) -> Tensor:
-        """Copies of rows [n, dim], a leaf for gradients, remembered until the next `step`.
+    def take(self, classes: Tensor) -> TakenRows:
+        """Rows by their classes, remembered until the next `step`.
 
         Args:
             classes: Distinct class indices of this rank's block, int64 [n].
         """
-        places = classes - self.block.start
-        taken = self.rows[places].requires_grad_()
-        self._taken.append((places, taken))
-        self._merged = None
+        taken = TakenRows.of(self.rows, classes - self.block.start)
+        self._taken.append(taken)
         return taken
 
     def gradient(self) -> Tensor:
@@ -99,12 +105,15 @@ class ClassHead:
 
         It may be scaled in place; `step` uses it as it is then.
         """
-        if self._merged is None:
+        if self._taken or self._merged is None:
             self._merged = self._merge()
         return self._merged[1]
 
     def _merge(self) -> tuple[Tensor, Tensor]:
-        pairs = [(places, rows.grad) for places, rows in self._taken if rows.grad is not None]
+        pairs = [(one.places, one.leaf.grad) for one in self._taken if one.leaf.grad is not None]
+        self._taken = []
+        if self._merged is not None:
+            pairs.append(self._merged)
         if len(pairs) == 1:
             return pairs[0]
         if not pairs:
@@ -112,26 +121,35 @@ class ClassHead:
             return none, self.rows[none]
         places, inverse = torch.unique(torch.cat([p for p, _ in pairs]), return_inverse=True)
         total = torch.zeros(len(places), self.dim, device=self.rows.device)
-        return places, total.index_add_(0, inverse, torch.cat([g for _, g in pairs]))
+        for part, (_, gradient) in zip(
+            inverse.split([len(p) for p, _ in pairs]), pairs, strict=True
+        ):
+            total.index_add_(0, part, gradient)
+        return places, total
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update the rows that were taken by Adam, and leave all others as they are."""
-        gradient = self.gradient()
+        gradients = self.gradient()
         assert self._merged is not None
-        places = self._merged[0]
+        for start in range(0, len(gradients), _UPDATED_AT_ONCE):
+            part = slice(start, start + _UPDATED_AT_ONCE)
+            self._update(self._merged[0][part], gradients[part], learning_rate)
+        self._merged = None
+
+    def _update(self, places: Tensor, gradient: Tensor, learning_rate: float) -> None:
         beta1, beta2 = self._betas
-        updates = self._updates[places] + 1
-        first = self._first[places].lerp_(gradient, 1 - beta1)
-        second = self._second[places].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        corrected1, corrected2 = (
-            (1 - beta ** updates.double()).float()[:, None] for beta in (beta1, beta2)
-        )
-        size = (second / corrected2).sqrt_().add_(_EPSILON)
-        self.rows[places] -= learning_rate * (first / corrected1) / size
-        self._first[places], self._second[places] = first, second
-        self._updates[places] = updates
-        self._taken, self._merged = [], None
+        first, second, updates = self._state.read(places)
+        updates += 1
+        first.lerp_(gradient, 1 - beta1)
+        second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        self._state.write(places, first, second, updates)
+        # The two corrections are one number a row each, so they scale the step and epsilon.
+        exact = updates.double()
+        root = (1 - beta2**exact).sqrt()
+        rate = -learning_rate * root / (1 - beta1**exact)
+        size = second.sqrt_().add_((_EPSILON * root).float()[:, None])
+        self.rows.index_add_(0, places, first.mul_(rate.float()[:, None]).div_(size))
 
     def grow(self, block: range) -> None:
         """Own more classes: the old rows keep their values and moments, new ones are fresh.
@@ -142,37 +160,36 @@ class ClassHead:
         if block.start != self.block.start or block.stop < self.block.stop:
             raise ValueError(f"classes {self.block} cannot grow to {block}")
         added = initial_rows(range(self.block.stop, block.stop), self.dim, seed=self._seed)
-        added = added.to(self.rows.device)
-        self.rows = torch.cat([self.rows, added])
-        self._first = torch.cat([self._first, torch.zeros_like(added)])
-        self._second = torch.cat([self._second, torch.zeros_like(added)])
-        self._updates = torch.cat([self._updates, self._updates.new_zeros(len(added))])
+        self.rows = torch.cat([self.rows, added.to(self.rows.device)])
+        self._state.grow(len(block))
         self.block = block
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that a run needs to go on, apart from the model's."""
-        names = ("rows", "first_moments", "second_moments", "updates")
-        tensors = dict(zip(names, self._tensors(), strict=True))
-        return {"block": [self.block.start, self.block.stop], **tensors}
+    def part(self, classes: range) -> dict[str, Tensor]:
+        """Rows, moments and numbers of updates of some classes of the block, on the CPU."""
+        places = torch.arange(classes.start, classes.stop) - self.block.start
+        there = places.to(self.rows.device)
+        names = ("first_moments", "second_moments", "updates")
+        state = dict(zip(names, self._state.read(there), strict=True))
+        return {name: tensor.cpu() for name, tensor in {"rows": self.rows[there], **state}.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the state of a head of the same block and width.
+    def load_part(self, classes: range, part: Mapping[str, Any]) -> None:
+        """Take over what `part` gave, of those of its ``classes`` that are this rank's.
 
         Raises:
-            InputError: It is another block's, or another vocabulary's.
+            InputError: The rows have another width.
         """
-        block, shape = range(*state["block"]), tuple(state["rows"].shape)
-        if block != self.block or shape != tuple(self.rows.shape):
+        width = part["rows"].shape[1]
+        if width != self.dim:
             raise InputError(
-                f"the checkpoint's class rows are {shape} for classes {block.start} to "
-                f"{block.stop}, this run has {tuple(self.rows.shape)} for {self.block.start} to "
-                f"{self.block.stop}: it belongs to another vocabulary or model"
+                f"the checkpoint's class rows are {width} wide, this run's {self.dim}: it belongs "
+                "to another model"
             )
-        device = self.rows.device
-        self.rows, self._first, self._second, self._updates = (
-            state[name].to(device, copy=True)
-            for name in ("rows", "first_moments", "second_moments", "updates")
-        )
-
-    def _tensors(self) -> Sequence[Tensor]:
-        return self.rows, self._first, self._second, self._updates
+        mine = range(max(classes.start, self.block.start), min(classes.stop, self.block.stop))
+        if not len(mine):
+            return
+        there = slice(mine.start - classes.start, mine.stop - classes.start)
+        places = torch.arange(mine.start, mine.stop, device=self.rows.device) - self.block.start
+        values = {name: tensor[there].to(self.rows.device) for name, tensor in part.items()}
+        self.rows[places] = values["rows"]
+        moments = values["first_moments"], values["second_moments"], values["updates"]
+        self._state.write(places, *moments)

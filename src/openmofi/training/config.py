@@ -48,6 +48,7 @@ class ClipConfig(Section):
 
     kind: Literal["clip"] = "clip"
     weight: Weight = 1.0
+    chunk: int | None = Field(None, ge=1)  # rows of the logits at once; null: all of a rank's
 
 
 class SupervisedConfig(Section):
@@ -55,14 +56,21 @@ class SupervisedConfig(Section):
 
     kind: Literal["supervised"] = "supervised"
     weight: Weight = 1.0
-    sample_rate: float = Field(
-        0.25, gt=0, le=1
-    )  # share of the classes in a step; MOFI: 512 K of 2 M
+    # An image's label for this pass: one of its entities, drawn anew each epoch, or all of them in
+    # equal shares. MOFI does not say which.
+    labels: Literal["drawn", "soft"] = "drawn"
+    # Share of the classes in a step; MOFI: 512 K of 2 M.
+    sample_rate: float = Field(0.25, gt=0, le=1)
+    # Frequent entities come more often as negatives, and count less for it.
+    negatives: Literal["uniform", "frequency"] = "uniform"
     margin: float = Field(0.15, ge=0, lt=1)  # CosFace's, in cosine
     angular_margin: float = Field(0.0, ge=0, lt=1.5)  # ArcFace's, in radians
-    chunk: int = Field(4096, ge=1)  # classes at once; more never stand whole in memory
+    chunk: int = Field(1024, ge=1)  # classes at once; more never stand whole in memory
     scale: float = Field(32.0, gt=0)  # inverse temperature
     learning_rate_factor: float = Field(1.0, gt=0)  # of the class rows, against the backbone's
+    # Where the class rows' moments lie: with the rows (device), in the CPU's memory (cpu), or in
+    # memory-mapped files in a folder of a local disk.
+    class_state: str = "device"
 
 
 class ContrastiveConfig(Section):
@@ -71,6 +79,7 @@ class ContrastiveConfig(Section):
     kind: Literal["contrastive"] = "contrastive"
     weight: Weight = 1.0
     text_mix: TextMix = TextMix()
+    chunk: int | None = Field(None, ge=1)  # rows of the logits at once; null: all of a rank's
 
 
 ObjectiveConfig = Annotated[

@@ -1,6 +1,6 @@
 """Batches as a function of the step: order, pixels, labels and texts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,32 +10,34 @@ from PIL import Image
 from pyarrow import compute
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from openmofi.errors import InputError, ShardError
+from openmofi.errors import InputError, OpenMofiError, ShardError
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.shards import TarReader
 from openmofi.training.augmentation import DRAWS, Augmentation
 from openmofi.training.draws import integer, uniforms
-from openmofi.training.order import SampleOrder
+from openmofi.training.order import Located, SampleOrder
 from openmofi.training.shards import TrainingShards
-from openmofi.training.texts import SampleTexts
+from openmofi.training.texts import SampleTexts, Turn
 
 _BYTES_A_PIXEL = 4  # as Pillow keeps RGB
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one forward pass takes.
+    """What one forward pass takes on one rank; B counts the rank's own samples.
 
     Args:
         images: uint8 [B, 3, H, W].
         labels: int64 [B]; the drawn label, -1 without any.
+        label_sets: int64 [B, K]; all distinct labels, then -1. K is the most that one has, or 1.
         tokens: int64 [B, context], by the name of the objective that asks for the texts.
         uids: Of the samples.
-        seed: For whatever else is random in this pass.
+        seed: For whatever else is random in this pass; the same on every rank.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
+    label_sets: torch.Tensor
     tokens: Mapping[str, torch.Tensor]
     uids: tuple[str, ...]
     seed: int
@@ -46,6 +48,7 @@ class Batch:
             self,
             images=self.images.to(device, **options),
             labels=self.labels.to(device, **options),
+            label_sets=self.label_sets.to(device, **options),
             tokens={name: t.to(device, **options) for name, t in self.tokens.items()},
         )
 
@@ -54,7 +57,7 @@ class TrainingData(Dataset[list[Batch]]):
     """Item ``i`` holds the batches of step ``i``, ``accumulate`` of them.
 
     The position of a run is its step alone: item ``i`` is the same whatever was read before it,
-    and in whichever process.
+    and in whichever process. The batches of all ranks, one after the other, are those of one rank.
 
     Args:
         images: Of the shards.
@@ -62,8 +65,13 @@ class TrainingData(Dataset[list[Batch]]):
         texts: Draws labels and texts.
         order: Of the samples.
         seed: Of the augmentation.
-        batch_size: Samples of a batch.
+        batch_size: Samples of a batch, over all ranks.
         accumulate: Batches of a step.
+        rank: Whose rows of each batch these are.
+        world_size: How many ranks share a batch.
+
+    Raises:
+        InputError: The ranks do not divide a batch.
     """
 
     def __init__(
@@ -76,6 +84,8 @@ class TrainingData(Dataset[list[Batch]]):
         seed: int,
         batch_size: int,
         accumulate: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.images = images
         self._augmentation = augmentation
@@ -83,28 +93,35 @@ class TrainingData(Dataset[list[Batch]]):
         self._order = order
         self._seed = seed
         self._shape = (accumulate, batch_size)
+        share = share_of_batch(batch_size, world_size)
+        self._own = range(rank * share, (rank + 1) * share)
 
     def __getitem__(self, step: int) -> list[Batch]:
         passes, size = self._shape
         first = step * passes * size
-        return [self._batch(first + i * size, size) for i in range(passes)]
+        *present, following = self._order.windows(first, first + passes * size - 1)
+        shards = dict.fromkeys(shard for window in present for shard in window.shards)
+        self.images.expect(list(shards), following.shards)
+        return [self._batch(first + i * size) for i in range(passes)]
 
-    def _batch(self, first: int, size: int) -> Batch:
-        where = self._order.locate(np.arange(first, first + size))
-        epochs, rows = (values.tolist() for values in where)
+    def _batch(self, first: int) -> Batch:
+        """This rank's part of the batch that begins at a position."""
+        located = self._order.locate(first + np.asarray(self._own))
+        turns, rows = _turns(located), located.rows.tolist()
         samples = self.images.samples(rows)
         pixels = [
             self._augmentation(
                 self.images.read(row, sample),
-                uniforms(DRAWS, self._seed, epoch, sample["uid"], "image"),
+                uniforms(DRAWS, self._seed, turn, sample["uid"], "image"),
             )
-            for epoch, row, sample in zip(epochs, rows, samples, strict=True)
+            for turn, row, sample in zip(turns, rows, samples, strict=True)
         ]
-        labels = [self._texts.label(*pair) for pair in zip(epochs, samples, strict=True)]
+        labels = [self._texts.label(*pair) for pair in zip(turns, samples, strict=True)]
         return Batch(
             images=torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2),  # channels last
             labels=torch.tensor(labels),
-            tokens=self._texts.tokens(epochs, samples, labels),
+            label_sets=_label_sets(samples),
+            tokens=self._texts.tokens(turns, samples, labels),
             uids=tuple(sample["uid"] for sample in samples),
             seed=integer(self._seed, first, "batch"),
         )
@@ -144,12 +161,12 @@ class ImageReader:
             return self._cache[row]
         shard = int(np.searchsorted(self._first, row, side="right")) - 1
         if shard not in self._readers:
-            self._readers[shard] = TarReader(self._shards.tars[shard])
+            self._readers[shard] = self._shards.tars.open(shard)
         data = self._readers[shard].read(sample["offset"], sample["length"])
         try:
             image = decode_image(data)
         except ImageProblemError as error:
-            where = f"{self._shards.tars[shard]}, sample {sample['key']}"
+            where = f"{self._shards.tars.name(shard)}, sample {sample['key']}"
             raise ShardError(f"{where}: image does not decode ({error.reason})") from error
         size = image.width * image.height * _BYTES_A_PIXEL
         if size <= self._left:
@@ -157,17 +174,24 @@ class ImageReader:
             self._cache[row] = image
         return image
 
+    def expect(self, present: Sequence[int], following: Sequence[int]) -> None:
+        """Shards that are read from now on, and after them; others are closed."""
+        for shard in self._readers.keys() - set(present):
+            self._readers.pop(shard).__exit__()
+        self._shards.tars.expect(present, following)
+
     def close(self) -> None:
         """Close the tars; the next read opens them again."""
         for reader in self._readers.values():
             reader.__exit__()
         self._readers.clear()
+        self._shards.tars.close()
 
 
 def step_loader(data: TrainingData, steps: range, *, workers: int) -> DataLoader[list[Batch]]:
     """The batches of ``steps`` in order; any number of workers gives the same."""
-    return DataLoader(
-        data,
+    return _StepLoader(
+        _Told(data),
         batch_size=None,
         sampler=steps,
         num_workers=workers,
@@ -176,6 +200,43 @@ def step_loader(data: TrainingData, steps: range, *, workers: int) -> DataLoader
         multiprocessing_context="fork" if workers else None,
         worker_init_fn=_own_files,
     )
+
+
+class _Told(Dataset[list[Batch] | OpenMofiError]):
+    """Hands an error on as an item."""
+
+    def __init__(self, data: TrainingData) -> None:
+        self.data = data
+
+    def __getitem__(self, step: int) -> list[Batch] | OpenMofiError:
+        try:
+            return self.data[step]
+        except OpenMofiError as error:
+            return error
+
+
+class _StepLoader(DataLoader[Any]):
+    """Raises a worker's error as it is; torch would add a traceback to its one line."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        for item in super().__iter__():
+            if isinstance(item, OpenMofiError):
+                raise item
+            yield item
+
+
+def share_of_batch(batch_size: int, ranks: int) -> int:
+    """Samples of a batch on each rank.
+
+    Raises:
+        InputError: The ranks do not divide it.
+    """
+    if batch_size % ranks:
+        raise InputError(
+            f"train: batch_size {batch_size} is that of all {ranks} ranks together, and they do "
+            f"not divide it; {batch_size - batch_size % ranks or ranks} would do"
+        )
+    return batch_size // ranks
 
 
 def check_inputs(shards: TrainingShards, *, batch_size: int, supervised: bool) -> None:
@@ -206,12 +267,24 @@ def check_inputs(shards: TrainingShards, *, batch_size: int, supervised: bool) -
         )
 
 
+def _turns(located: Located) -> list[Turn]:
+    """Names of the samples' comings: a repeat in the same epoch is drawn anew."""
+    pairs = zip(located.epochs.tolist(), located.repeats.tolist(), strict=True)
+    return [f"{epoch}.{repeat}" if repeat else epoch for epoch, repeat in pairs]
+
+
+def _label_sets(samples: Sequence[Mapping[str, Any]]) -> torch.Tensor:
+    sets = [list(dict.fromkeys(sample["labels"])) for sample in samples]
+    width = max(1, *map(len, sets))
+    return torch.tensor([labels + [-1] * (width - len(labels)) for labels in sets])
+
+
 def _own_files(_: int) -> None:
     """Files that were opened before the fork would share their place with other processes."""
     worker = get_worker_info()
-    if worker is not None and isinstance(worker.dataset, TrainingData):
-        worker.dataset.images.close()
+    if worker is not None and isinstance(worker.dataset, _Told):
+        worker.dataset.data.images.close()
 
 
-def _as_it_is(batches: list[Batch]) -> list[Batch]:
-    return batches
+def _as_it_is(item: Any) -> Any:
+    return item

@@ -1,18 +1,18 @@
 """The LightningModule: a backbone, a list of objectives, one image forward for all of them."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from openmofi.errors import OpenMofiError
 from openmofi.losses.contrastive import cap_logit_scale_
+from openmofi.losses.ranks import is_distributed, sum_over_ranks, world_size
 from openmofi.training.data import Batch
 from openmofi.training.objectives import Objective
+from openmofi.training.optimisation import Optimisation, clip_gradients
 
 _PIXEL_MAXIMUM = 255.0
 
@@ -21,36 +21,19 @@ class LossNotFiniteError(OpenMofiError):
     """The loss became NaN or infinite."""
 
 
-@dataclass(frozen=True)
-class Optimisation:
-    """AdamW with a cosine schedule.
-
-    Args:
-        learning_rate: The peak, reached after ``warmup_steps``; zero at ``max_steps``.
-        clip_norm: Bound on the norm of all gradients together, class rows included.
-    """
-
-    learning_rate: float
-    warmup_steps: int
-    max_steps: int
-    weight_decay: float
-    betas: tuple[float, float]
-    clip_norm: float | None
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.max_steps - self.warmup_steps)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-
 class EmbeddingModule(pl.LightningModule):
     """Trains a backbone on a list of objectives, by manual optimisation.
 
     The class rows are no parameters (see `openmofi.training.class_head`): this module ties their
     updates to the backbone's. A step takes ``accumulate`` batches; gradients are of the mean of
-    their losses; the norm that is clipped runs over backbone and class rows together.
+    their losses; the norm that is clipped runs over backbone and class rows together. On several
+    ranks each has its rows of the batches and its class rows; DDP averages the backbone's
+    gradients, to which the objectives fit theirs.
+
+    Attributes:
+        step: Updates done.
+        told_to_stop: Set by whoever wants an end, on any rank.
+        stops: Whether some rank was told to stop before this step ended; the same on all.
 
     Args:
         backbone: An open_clip model.
@@ -79,6 +62,7 @@ class EmbeddingModule(pl.LightningModule):
         self.backbone: Any = backbone.to(memory_format=torch.channels_last)
         self.objectives = list(objectives)
         self.step = first_step
+        self.told_to_stop = self.stops = False
         self.last_losses: dict[str, Tensor] = {}
         self._optimisation = optimisation
         scale = torch.tensor(list(pixel_std)) * _PIXEL_MAXIMUM
@@ -87,20 +71,8 @@ class EmbeddingModule(pl.LightningModule):
         self.register_buffer("pixel_shift", shift[:, None, None], persistent=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; weight decay on matrices and kernels alone."""
-        trained = [p for p in self.backbone.parameters() if p.requires_grad]
-        groups = [
-            {
-                "params": [p for p in trained if p.ndim >= 2],
-                "weight_decay": self._optimisation.weight_decay,
-            },
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        # Fused: one pass over memory. With a vocabulary of 49,408 words the plain loop takes a
-        # quarter of the tiny backbone's step on a CPU.
-        return torch.optim.AdamW(
-            groups, lr=self._optimisation.learning_rate, betas=self._optimisation.betas, fused=True
-        )
+        """See `Optimisation`."""
+        return self._optimisation.optimizer(self.backbone.parameters())
 
     def on_fit_start(self) -> None:
         """Bring the class rows to the backbone's device."""
@@ -120,9 +92,14 @@ class EmbeddingModule(pl.LightningModule):
             for name, value in {**losses, "loss": total}.items():
                 sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach()
         self.last_losses = {name: value / len(batches) for name, value in sums.items()}
-        self._stop_if_not_finite(batches)
+        self._agree(batches)
         self._update()
         self.step += 1
+
+    def mean_losses(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The mean over ranks of each; every rank must ask at the same step."""
+        values = sum_over_ranks(torch.stack(list(losses.values()))) / world_size()
+        return dict(zip(losses, values, strict=True))
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         pixels = batch.images.to(self.pixel_shift.dtype, memory_format=torch.channels_last)
@@ -130,12 +107,19 @@ class EmbeddingModule(pl.LightningModule):
         features = self.backbone.encode_image(images, normalize=True)
         return {o.name: o.loss(features, batch, self.backbone) for o in self.objectives}
 
-    def _stop_if_not_finite(self, batches: list[Batch]) -> None:
-        """Before the update, so that a checkpoint never holds spoilt weights."""
-        if bool(torch.isfinite(self.last_losses["loss"])):
+    def _agree(self, batches: list[Batch]) -> None:
+        """What one rank alone knows and all must: that a loss is spoilt, that the run shall end.
+
+        Before the update, so that a checkpoint never holds spoilt weights.
+        """
+        spoilt = ~torch.isfinite(self.last_losses["loss"])
+        told = torch.full_like(spoilt, self.told_to_stop)
+        flags = sum_over_ranks(torch.stack([spoilt, told]).int()).tolist()
+        self.stops = bool(flags[1])
+        if not flags[0]:
             return
         values = ", ".join(f"{name} {value.item()}" for name, value in self.last_losses.items())
-        uids = " ".join(uid for batch in batches for uid in batch.uids)
+        uids = " ".join(_of_all_ranks([uid for batch in batches for uid in batch.uids]))
         raise LossNotFiniteError(
             f"train: the loss is not finite at step {self.step} ({values}); uids of its samples: "
             f"{uids}"
@@ -155,11 +139,15 @@ class EmbeddingModule(pl.LightningModule):
         cap_logit_scale_(self.backbone.logit_scale)
 
     def _clip(self) -> None:
-        if self._optimisation.clip_norm is None:
-            return
-        gradients = [p.grad for p in self.backbone.parameters() if p.grad is not None]
-        gradients += [o.head.gradient() for o in self.objectives if o.head is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        factor = (self._optimisation.clip_norm / (norm + 1e-6)).clamp(max=1.0)
-        for gradient in gradients:
-            gradient.mul_(factor)
+        if self._optimisation.clip_norm is not None:
+            shared = [p.grad for p in self.backbone.parameters() if p.grad is not None]
+            own = [o.head.gradient() for o in self.objectives if o.head is not None]
+            clip_gradients(shared, own, self._optimisation.clip_norm)
+
+
+def _of_all_ranks(names: list[str]) -> list[str]:
+    if not is_distributed():
+        return names
+    parts: list[list[str]] = [[] for _ in range(world_size())]
+    distributed.all_gather_object(parts, names)
+    return [name for part in parts for name in part]

@@ -8,14 +8,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from safetensors.torch import save_file
+from torch import Tensor
 
 from openmofi.keys import hash_file, hash_folder, hash_json
 from openmofi.models.backbones import export_folder
 from openmofi.storage import put_folder
 from openmofi.training.building import RunPlan
+from openmofi.training.card import describe, write_card
 from openmofi.training.module import EmbeddingModule
 from openmofi.training.shards import TrainingShards
-from openmofi.versions import write_manifest
+from openmofi.versions import Manifest, write_manifest
 
 CLASS_ROWS_FILE = "class_rows.safetensors"
 VOCABULARY_FILE = "vocabulary.parquet"
@@ -26,6 +28,7 @@ def publish_model(
     plan: RunPlan,
     shards: TrainingShards,
     module: EmbeddingModule,
+    class_rows: Mapping[str, Tensor],
     *,
     facts: Mapping[str, Any],
     run_facts: Mapping[str, Any],
@@ -38,6 +41,7 @@ def publish_model(
         plan: Of the run.
         shards: Whose vocabulary the model has.
         module: After its last step.
+        class_rows: [classes, dim], by objective.
         facts: What the run was: recipe, data, steps. Equal runs have equal facts.
         run_facts: What may differ between equal runs: name, MLflow run, seconds.
     """
@@ -45,11 +49,10 @@ def publish_model(
     with tempfile.TemporaryDirectory(prefix="openmofi-model-") as temporary:
         folder = Path(temporary)
         export_folder(module.backbone, plan.model_config, plan.preprocess_config, folder)
-        classes = _write_class_rows(module, folder)
+        classes = _write_class_rows(class_rows, folder)
         pq.write_table(shards.vocabulary, folder / VOCABULARY_FILE)
         digest = hash_json([hash_folder(folder), dict(facts)])
-        body = json.dumps({**facts, **run_facts}, indent=1, sort_keys=True)
-        (folder / TRAINING_FILE).write_text(body + "\n", encoding="utf-8")
+        _describe(folder, plan, module, digest, facts, run_facts)
         files = {path.name: hash_file(path) for path in sorted(folder.iterdir())}
         put_folder(store, f"models/{digest}", folder)
     content = {
@@ -63,11 +66,32 @@ def publish_model(
     return write_manifest(store, "model", digest, content).uri
 
 
-def _write_class_rows(module: EmbeddingModule, folder: Path) -> int:
+def _describe(
+    folder: Path,
+    plan: RunPlan,
+    module: EmbeddingModule,
+    digest: str,
+    facts: Mapping[str, Any],
+    run_facts: Mapping[str, Any],
+) -> None:
+    """What no digest covers: the facts for programs, and the card for people."""
+    body = json.dumps({**facts, **run_facts}, indent=1, sort_keys=True)
+    (folder / TRAINING_FILE).write_text(body + "\n", encoding="utf-8")
+    described = describe(
+        module.backbone,
+        plan.model_config,
+        plan.settings.model_dump(mode="json"),
+        facts=facts,
+        run_facts=run_facts,
+        uri=Manifest(plan.manifest.store, "model", digest).uri,
+    )
+    write_card(folder, described)
+
+
+def _write_class_rows(rows: Mapping[str, Tensor], folder: Path) -> int:
     """The class rows, where an objective has some; returns their number."""
-    heads = [o.head for o in module.objectives if o.head is not None]
-    for head in heads:
+    for one in rows.values():
         path = folder / CLASS_ROWS_FILE
-        save_file({"rows": head.rows.detach().cpu().contiguous()}, path)
+        save_file({"rows": one.detach().cpu().contiguous()}, path)
         path.chmod(0o644)  # safetensors leaves it readable by its owner only
-    return sum(len(head.block) for head in heads)
+    return sum(len(one) for one in rows.values())

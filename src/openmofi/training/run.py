@@ -1,32 +1,27 @@
 """Train one model: data in, a published model out. Safe to run again, and to kill."""
 
 import json
-import logging
-import os
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import pytorch_lightning as pl
-from pytorch_lightning.utilities.exceptions import SIGTERMException
+import torch
+from torch import Tensor
 
 from openmofi.config import parse_config
-from openmofi.errors import InputError
 from openmofi.progress import say
 from openmofi.training.building import RunPlan, build_data, build_module, plan_run
-from openmofi.training.callbacks import CheckpointWriter, LogMetrics, ProgressLog
+from openmofi.training.callbacks import CheckpointWriter, LogMetrics, ProgressLog, ToldToStop
 from openmofi.training.checkpoint import Checkpoints
 from openmofi.training.config import TrainConfig
 from openmofi.training.data import check_inputs, step_loader
 from openmofi.training.module import EmbeddingModule
 from openmofi.training.publish import publish_model
 from openmofi.training.shards import TrainingShards, open_shards
+from openmofi.training.trainer import Ranks, make_trainer, quiet_lightning
 from openmofi.versions import read_manifest
 
 _EXIT_TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
-_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 def train_model(
@@ -56,16 +51,20 @@ def train_model(
         LossNotFiniteError: With the step and the uids of its samples.
     """
     settings = parse_config(TrainConfig, config, where="train")
-    _refuse_ranks(settings)
+    ranks = Ranks.from_environment(settings.batch_size)
     manifest = read_manifest(training_shards, "training_shards")
     plan = plan_run(settings, manifest, name)
     if finished := _finished(plan):
-        say(f"train {name}: reused {finished}, trained before on the same shards and config")
+        if ranks.is_first:
+            say(f"train {name}: reused {finished}, trained before on the same shards and config")
         return finished
     with open_shards(manifest) as shards:
         supervised = any(objective.kind == "supervised" for objective in settings.objectives)
         check_inputs(shards, batch_size=settings.batch_size, supervised=supervised)
-        uri = _train(plan, shards, pipeline_run)
+        if not ranks.is_first:
+            _fit(plan, shards, ranks, log=lambda *_: None)
+            return ""
+        uri = _train(plan, shards, ranks, pipeline_run)
     _finish(plan, uri)
     return uri
 
@@ -87,23 +86,14 @@ def _finished(plan: RunPlan) -> str:
     return f"{store.uri}/{key}" if store.exists(key) else ""
 
 
-def _refuse_ranks(settings: TrainConfig) -> None:
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    if ranks > 1:
-        kinds = ", ".join(objective.kind for objective in settings.objectives)
-        raise InputError(
-            f"train: WORLD_SIZE is {ranks}, and this release trains in one process (class rows "
-            f"are not sharded over ranks yet; objectives here: {kinds}); start it without torchrun"
-        )
-
-
-def _train(plan: RunPlan, shards: TrainingShards, pipeline_run: str) -> str:
-    """Run all steps inside a tracked run, and publish."""
+def _train(plan: RunPlan, shards: TrainingShards, ranks: Ranks, pipeline_run: str) -> str:
+    """Run all steps inside a tracked run, and publish: what the first rank does."""
     from openmofi.tracking import tracked_run  # MLflow takes seconds to import
 
     settings, dataset = plan.settings, plan.manifest.content["dataset"]
     facts = _facts(plan, shards)
-    first_step = Checkpoints(plan.manifest.store, plan.recipe).latest()
+    checkpoints = Checkpoints(plan.manifest.store, plan.recipe)
+    first_step = checkpoints.latest()
     say(
         f"train {plan.name}: {facts['samples']} samples, {shards.classes} classes, "
         f"{settings.max_steps} steps, {facts['epochs']:.1f} epochs"
@@ -119,7 +109,7 @@ def _train(plan: RunPlan, shards: TrainingShards, pipeline_run: str) -> str:
             metrics.update(values)
             run.log_metrics(values, step)
 
-        module = _fit(plan, shards, first_step, log)
+        module = _fit(plan, shards, ranks, log)
         run.log_metrics({"epochs": facts["epochs"]}, settings.max_steps)
         run_facts = {
             "name": plan.name,
@@ -129,7 +119,8 @@ def _train(plan: RunPlan, shards: TrainingShards, pipeline_run: str) -> str:
             "metrics": metrics,
             "seconds": round(time.monotonic() - started, 1),
         }
-        uri = publish_model(plan, shards, module, facts=facts, run_facts=run_facts)
+        rows = _class_rows(module, checkpoints, ranks)
+        uri = publish_model(plan, shards, module, rows, facts=facts, run_facts=run_facts)
         run.set_tags({"openmofi.model": uri})
     say(f"train {plan.name}: {uri}")
     return uri
@@ -162,17 +153,26 @@ def _facts(plan: RunPlan, shards: TrainingShards) -> dict[str, Any]:
     }
 
 
-def _fit(
-    plan: RunPlan, shards: TrainingShards, first_step: int, log: LogMetrics
-) -> EmbeddingModule:
-    """Run the steps after ``first_step``."""
+def _class_rows(
+    module: EmbeddingModule, checkpoints: Checkpoints, ranks: Ranks
+) -> dict[str, Tensor]:
+    """All rows [classes, dim], by objective; other ranks have left theirs in the checkpoint."""
+    heads = {o.name: o.head for o in module.objectives if o.head is not None}
+    if ranks.world_size == 1:
+        return {name: head.rows for name, head in heads.items()}
+    return {name: torch.cat([rows for _, rows in checkpoints.class_rows(name)]) for name in heads}
+
+
+def _fit(plan: RunPlan, shards: TrainingShards, ranks: Ranks, log: LogMetrics) -> EmbeddingModule:
+    """Run the steps that are left."""
     settings = plan.settings
-    module = build_module(plan, classes=shards.classes, first_step=first_step)
     checkpoints = Checkpoints(plan.manifest.store, plan.recipe)
+    first_step = checkpoints.latest()
+    module = build_module(plan, shards, first_step=first_step, ranks=ranks)
     if first_step == settings.max_steps:  # stopped after its last step, before it was published
         checkpoints.load(module, None)
         return module.eval()
-    data = build_data(plan, shards, module)
+    data = build_data(plan, shards, module, ranks)
     loader = step_loader(data, range(first_step, settings.max_steps), workers=settings.workers)
     callbacks = [
         CheckpointWriter(checkpoints, every=settings.checkpoint_every, last=settings.max_steps),
@@ -185,10 +185,10 @@ def _fit(
             log_every=settings.log_every,
         ),
     ]
-    with _quiet_lightning():
+    with quiet_lightning():
         try:
-            _trainer(settings, callbacks).fit(module, loader)
-        except SIGTERMException:
+            make_trainer(settings, callbacks, ranks).fit(module, loader)
+        except ToldToStop:
             say(f"train {plan.name}: told to stop; saved after step {module.step}")
             raise SystemExit(_EXIT_TERMINATED) from None
         finally:
@@ -196,35 +196,3 @@ def _fit(
     if module.step != settings.max_steps:
         raise RuntimeError(f"training stopped at step {module.step} of {settings.max_steps}")
     return module.eval()
-
-
-def _trainer(settings: TrainConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
-    """Lightning for devices and precision; logging, progress and checkpoints are ours."""
-    return pl.Trainer(
-        accelerator="auto",
-        devices=1,
-        precision=_PRECISION[settings.precision],  # type: ignore[arg-type]
-        max_epochs=1,  # one pass of the loader, which ends at max_steps
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Hold back its remarks about devices and about worker processes, which are chosen here."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings(
-                "ignore", message=".*LeafSpec.*"
-            )  # torch 2.14 with Lightning 2.6
-            yield
-    finally:
-        logger.setLevel(level)

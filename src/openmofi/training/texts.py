@@ -14,12 +14,14 @@ ALT_TEXT_ONLY = {"alt_text": 1.0}
 
 _CACHED_TEXTS = 1 << 16
 
+# When a sample comes: the epoch, or for its repeats in an epoch another name a repeat.
+Turn = int | str
 Tokenizer = Callable[[list[str]], torch.Tensor]
 TextMixes = Mapping[str, Mapping[str, float]]
 
 
 class SampleTexts:
-    """Draws one label and one text a sample, as a function of (seed, epoch, uid).
+    """Draws one label and one text a sample, as a function of (seed, turn, uid).
 
     Args:
         vocabulary: `openmofi.records.VOCABULARY`, class ``i`` in row ``i``.
@@ -38,20 +40,20 @@ class SampleTexts:
         # The same few thousand texts come again every epoch.
         self._tokens = lru_cache(maxsize=_CACHED_TEXTS)(lambda text: tokenizer([text])[0])
 
-    def label(self, epoch: int, sample: Mapping[str, Any]) -> int:
+    def label(self, turn: Turn, sample: Mapping[str, Any]) -> int:
         """One of the sample's class indices, all equally likely; -1 without any."""
         labels: list[int] = sample["labels"]
         if not labels:
             return -1
-        (draw,) = uniforms(1, self._seed, epoch, sample["uid"], "label")
+        (draw,) = uniforms(1, self._seed, turn, sample["uid"], "label")
         return labels[int(draw * len(labels))]
 
-    def text(self, objective: str, epoch: int, sample: Mapping[str, Any], label: int) -> str:
+    def text(self, objective: str, turn: Turn, sample: Mapping[str, Any], label: int) -> str:
         """One of the sample's texts; its alt text when there is no label (-1)."""
         alt_text: str = sample["alt_text"]
         if label < 0:
             return alt_text
-        (draw,) = uniforms(1, self._seed, epoch, sample["uid"], "text")
+        (draw,) = uniforms(1, self._seed, turn, sample["uid"], "text")
         kind = _pick(self._mixes[objective], draw)
         name, description = self._names[label], self._descriptions[label]
         if kind == "alt_text":
@@ -61,10 +63,10 @@ class SampleTexts:
         return f"{name}, {description}"
 
     def tokens(
-        self, epochs: Sequence[int], samples: Sequence[Mapping[str, Any]], labels: Sequence[int]
+        self, turns: Sequence[Turn], samples: Sequence[Mapping[str, Any]], labels: Sequence[int]
     ) -> dict[str, torch.Tensor]:
         """Tokens ``int64[B, context]`` of a batch, by objective."""
-        rows = list(zip(epochs, samples, labels, strict=True))
+        rows = list(zip(turns, samples, labels, strict=True))
         return {
             name: torch.stack([self._tokens(self.text(name, *row)) for row in rows])
             for name in self._mixes

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from openmofi.losses.chunked_margin_softmax import chunked_sum
+from openmofi.losses.chunked_margin_softmax import Own, chunked_sum
+from openmofi.losses.margin_softmax import TakenRows, margin_softmax
 from openmofi.losses.margins import Margin
-from openmofi.losses.sampled_margin_softmax import margin_softmax
+from support.losses import dense_margin_softmax
 
 MARGINS = [Margin(), Margin(0.2), Margin(angle=0.5), Margin(0.1, 0.3)]
 
@@ -24,7 +25,7 @@ def random_case(seed, *, batch=12, classes=50, dim=8):
 def test_chunked_equals_whole_in_loss_and_gradients(margin, chunk):
     images, rows, targets = random_case(chunk)
     kwargs = {"margin": margin, "scale": 32.0}
-    whole = margin_softmax(images, rows, targets, **kwargs)
+    whole = dense_margin_softmax(images, rows, targets, **kwargs)
     ours = margin_softmax(images, rows, targets, **kwargs, chunk=chunk)
     torch.testing.assert_close(ours, whole, rtol=1e-5, atol=1e-5)
     for got, wanted in zip(
@@ -41,10 +42,62 @@ def test_gradients_equal_finite_differences(margin):
     images = torch.nn.functional.normalize(images, dim=-1).detach().double().requires_grad_()
     rows = rows.detach().double().requires_grad_()
 
+    own = Own(targets[:, None], torch.ones(4).double(), targets >= 0, margin)
+
     def loss(images, rows):
-        return chunked_sum(images, rows, targets, margin, 6.0, 4)
+        taken = rows.detach(), torch.arange(9), None
+        return chunked_sum(images, rows, taken, own, scale=6.0, chunk=4)
 
     assert torch.autograd.gradcheck(loss, (images, rows))
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize("chunk", [7, 64])
+def test_several_labels_share_target_and_margin(margin, chunk):
+    images, rows, _ = random_case(11)
+    targets = torch.tensor([[0, 49, 7], [3, -1, -1], [-1, -1, -1], [8, -1, 6]] * 3)
+    kwargs = {"margin": margin, "scale": 16.0}
+    ours = margin_softmax(images, rows, targets, **kwargs, chunk=chunk)
+    dense = dense_margin_softmax(images, rows, targets, **kwargs)
+    torch.testing.assert_close(ours, dense, rtol=1e-5, atol=1e-5)
+    for got, wanted in zip(
+        torch.autograd.grad(ours, (images, rows)),
+        torch.autograd.grad(dense, (images, rows)),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [7, 64])
+def test_offsets_are_taken_off_in_the_sum_alone(chunk):
+    images, rows, targets = random_case(12)
+    offsets = torch.randn(50, generator=torch.Generator().manual_seed(0))
+    offsets[targets[targets >= 0]] = 0.0  # as `choose_classes` has it
+    kwargs = {"margin": Margin(0.2), "scale": 16.0, "offsets": offsets}
+    ours = margin_softmax(images, rows, targets, **kwargs, chunk=chunk)
+    dense = dense_margin_softmax(images, rows, targets, **kwargs)
+    torch.testing.assert_close(ours, dense, rtol=1e-5, atol=1e-5)
+    for got, wanted in zip(
+        torch.autograd.grad(ours, (images, rows)),
+        torch.autograd.grad(dense, (images, rows)),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_of_a_table_get_the_gradient_of_copies():
+    images, table, _ = random_case(13)
+    places = torch.tensor([4, 9, 17, 33, 48])
+    targets = torch.tensor([0, 4, -1, 2] * 3)
+    kwargs = {"margin": Margin(0.2), "scale": 8.0, "chunk": 2}
+    taken = TakenRows.of(table.detach(), places)
+    copies = table.detach()[places].requires_grad_()
+    margin_softmax(images, taken, targets, **kwargs).backward()
+    of_images, images.grad = images.grad, None
+    margin_softmax(images, copies, targets, **kwargs).backward()
+    assert of_images.equal(images.grad)
+    assert taken.leaf.grad.equal(copies.grad)
+    assert taken.leaf.untyped_storage().nbytes() == 4  # the leaf itself takes no memory
 
 
 def test_large_scales_do_not_overflow():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from torch.nn import functional
 
@@ -101,3 +102,17 @@ def test_two_ranks_equal_one_process(tmp_path):
         torch.testing.assert_close(got, whole)
     scale = (parts[0]["log_scale"] + parts[1]["log_scale"]) / 2
     torch.testing.assert_close(scale, log_scale.grad)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 9, 10])
+def test_chunks_of_rows_change_neither_loss_nor_gradients(chunk):
+    inputs = unit_rows(0).requires_grad_(), unit_rows(1).requires_grad_(), torch.tensor(1.2)
+    inputs[2].requires_grad_()
+    groups = torch.tensor([0, 1, 0, -1, -1, 2, 1, 1, 3, -1])
+    ours = contrastive_loss(*inputs, groups, chunk=chunk)
+    whole = contrastive_loss(*inputs, groups)
+    torch.testing.assert_close(ours, whole)
+    for got, wanted in zip(
+        torch.autograd.grad(ours, inputs), torch.autograd.grad(whole, inputs), strict=True
+    ):
+        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-7)

@@ -1,115 +1,42 @@
 """The module under a real Trainer, with a backbone of two linear layers."""
 
-import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.nn import functional
 
 from openmofi.losses.contrastive import contrastive_loss
 from openmofi.losses.margins import Margin
-from openmofi.losses.sampled_margin_softmax import margin_softmax
-from openmofi.training.class_head import ClassHead, initial_rows
+from openmofi.training.class_head import initial_rows
 from openmofi.training.config import RECIPES, TrainConfig
 from openmofi.training.data import Batch
-from openmofi.training.module import EmbeddingModule, LossNotFiniteError, Optimisation
-from openmofi.training.objectives import (
-    SupervisedObjective,
-    TextObjective,
-    build_objectives,
+from openmofi.training.module import EmbeddingModule, LossNotFiniteError
+from openmofi.training.objectives import HeadPlan, build_objectives
+from support.linear_training import (
+    BATCH,
+    CLASSES,
+    DIM,
+    MEAN,
+    STD,
+    STEPS,
+    LinearBackbone,
+    contrastive,
+    make_batch,
+    make_module,
+    optimisation,
+    run,
+    supervised,
 )
-
-DIM, CLASSES, BATCH, STEPS = 6, 5, 8, 20
-MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
-
-
-class LinearBackbone(nn.Module):
-    """Pixels and token counts to unit vectors, without anything that depends on the batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.image = nn.Linear(3 * 4 * 4, DIM)
-            self.text = nn.Embedding(50, DIM)
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
-        self.image_calls = 0
-
-    def encode_image(self, images: torch.Tensor, normalize: bool) -> torch.Tensor:
-        self.image_calls += 1
-        return functional.normalize(self.image(images.flatten(1)), dim=1)
-
-    def encode_text(self, tokens: torch.Tensor, normalize: bool) -> torch.Tensor:
-        return functional.normalize(self.text(tokens).mean(1), dim=1)
-
-
-def make_batch(step: int, rows: slice = slice(None)) -> Batch:
-    generator = torch.Generator().manual_seed(step)
-    images = torch.randint(0, 256, (BATCH, 3, 4, 4), generator=generator, dtype=torch.uint8)
-    labels = torch.randint(-1, CLASSES, (BATCH,), generator=generator)
-    labels[0], labels[BATCH // 2] = 0, 1  # some label in each half
-    tokens = torch.randint(0, 50, (BATCH, 3), generator=generator)
-    return Batch(
-        images[rows],
-        labels[rows],
-        {"contrastive": tokens[rows], "clip": tokens[rows]},
-        tuple(f"uid-{step}-{i}" for i in range(BATCH))[rows],
-        seed=step,
-    )
-
-
-def optimisation(**changes: Any) -> Optimisation:
-    options = {
-        "learning_rate": 0.02,
-        "warmup_steps": 5,
-        "max_steps": STEPS,
-        "weight_decay": 0.1,
-        "betas": (0.9, 0.98),
-        "clip_norm": 1.0,
-        **changes,
-    }
-    return Optimisation(**options)
-
-
-def supervised(weight: float = 1.0, rate: float = 1.0) -> SupervisedObjective:
-    head = ClassHead(range(CLASSES), DIM, seed=0)
-    return SupervisedObjective(
-        weight,
-        head,
-        sample_rate=rate,
-        margin=0.15,
-        angular_margin=0.0,
-        chunk=2,  # of a handful of classes: the chunked sum is what trains
-        scale=8.0,
-        learning_rate_factor=2.0,
-    )
+from support.losses import dense_margin_softmax
 
 
 def fit(objectives: list[Any], steps: list[list[Batch]], **changes: Any) -> EmbeddingModule:
     module = make_module(objectives, **changes)
     run(module, steps)
     return module
-
-
-def make_module(objectives: list[Any], **changes: Any) -> EmbeddingModule:
-    return EmbeddingModule(
-        LinearBackbone(), objectives, optimisation(**changes), pixel_mean=MEAN, pixel_std=STD
-    )
-
-
-def run(module: EmbeddingModule, steps: list[list[Batch]]) -> None:
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(module, torch.utils.data.DataLoader(steps, batch_size=None, collate_fn=list))
 
 
 def dense_training(clip_norm: float | None) -> tuple[LinearBackbone, torch.Tensor]:
@@ -134,7 +61,9 @@ def dense_training(clip_norm: float | None) -> tuple[LinearBackbone, torch.Tenso
             group["lr"] = schedule.rate(step) * factor
         images = backbone.encode_image((batch.images / 255 - mean) / std, normalize=True)
         texts = backbone.encode_text(batch.tokens["contrastive"], normalize=True)
-        loss = 0.1 * margin_softmax(images, rows, batch.labels, margin=Margin(0.15), scale=8.0)
+        loss = 0.1 * dense_margin_softmax(
+            images, rows, batch.labels, margin=Margin(0.15), scale=8.0
+        )
         loss = loss + 0.9 * contrastive_loss(images, texts, backbone.logit_scale, batch.labels)
         optimizer.zero_grad()
         loss.backward()
@@ -142,10 +71,6 @@ def dense_training(clip_norm: float | None) -> tuple[LinearBackbone, torch.Tenso
             nn.utils.clip_grad_norm_([*backbone.parameters(), rows], clip_norm)
         optimizer.step()
     return backbone, rows.detach()
-
-
-def contrastive() -> TextObjective:
-    return TextObjective("contrastive", 0.9, {"name": 1.0}, mask_same_entity=True)
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.3])
@@ -166,7 +91,7 @@ def test_two_accumulated_halves_equal_the_whole():
 
     def labelled(step: int, rows: slice = slice(None)) -> Batch:
         batch = make_batch(step, rows)
-        return Batch(batch.images, batch.labels.clamp(min=0), batch.tokens, batch.uids, batch.seed)
+        return replace(batch, labels=batch.labels.clamp(min=0))
 
     whole, halves = supervised(), supervised()
     first = fit([whole], [[labelled(step)] for step in range(STEPS)], clip_norm=0.3)
@@ -221,7 +146,8 @@ def test_the_schedule_rises_to_its_peak_and_falls_to_zero():
 def test_recipes_become_objectives():
     for recipe, parts in RECIPES.items():
         config = TrainConfig(objectives=recipe)
-        built = build_objectives(config.objectives, classes=7, dim=3, seed=0, betas=config.betas)
+        plan = HeadPlan(torch.ones(7), dim=3, seed=0, betas=config.betas)
+        built = build_objectives(config.objectives, plan)
         assert [(o.name, o.weight) for o in built] == [
             (part["kind"], part.get("weight", 1.0)) for part in parts
         ]
@@ -230,9 +156,8 @@ def test_recipes_become_objectives():
 
 
 def test_clip_reads_alt_texts_and_masks_nothing():
-    (clip,) = build_objectives(
-        TrainConfig(objectives="clip").objectives, classes=0, dim=3, seed=0, betas=(0.9, 0.98)
-    )
+    plan = HeadPlan(torch.ones(0), dim=3, seed=0, betas=(0.9, 0.98))
+    (clip,) = build_objectives(TrainConfig(objectives="clip").objectives, plan)
     assert clip.text_mix == {"alt_text": 1.0}
     backbone, batch = LinearBackbone(), make_batch(0)
     images = functional.normalize(torch.randn(BATCH, DIM), dim=1)

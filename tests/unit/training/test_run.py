@@ -193,12 +193,13 @@ def test_a_run_stopped_after_its_last_step_is_published_from_its_checkpoint(
     from openmofi.training.config import TrainConfig
     from openmofi.training.run import _fit
     from openmofi.training.shards import open_shards
+    from openmofi.training.trainer import ALONE
 
     uri = write_training_shards(place / "last", make_samples(120, seed=1))
     manifest = read_manifest(uri, "training_shards")
     plan = plan_run(TrainConfig(**config(backbone)), manifest, "last")
     with open_shards(manifest) as opened:
-        module = _fit(plan, opened, 0, lambda values, step: None)
+        module = _fit(plan, opened, ALONE, lambda values, step: None)
     import torch
 
     optimizer = torch.optim.AdamW(module.backbone.parameters())
@@ -223,12 +224,6 @@ def test_bad_input_is_told_before_the_first_step(changes, message, backbone, sha
         train_model(shards, config={**config(backbone), **changes}, name="bad")
     assert "\n" not in str(caught.value)
     assert [info.key for info in store.list()] == before
-
-
-def test_several_ranks_are_refused(backbone, shards, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="WORLD_SIZE is 2, and this release trains in one process"):
-        train_model(shards, config=config(backbone, "supervised"), name="ranks")
 
 
 def test_another_kind_of_manifest_is_refused(multitask, backbone):

@@ -1,13 +1,12 @@
 """Oracles: full softmax by hand, plain cross entropy, a loop over samples."""
 
-import math
-
 import pytest
 import torch
 from torch.nn import functional
 
-from openmofi.losses.margins import Margin, apply_margin
-from openmofi.losses.sampled_margin_softmax import choose_classes, margin_softmax
+from openmofi.losses.class_sampling import choose_classes
+from openmofi.losses.margin_softmax import margin_softmax
+from openmofi.losses.margins import Margin
 
 CLASSES, DIM, BATCH = 20, 8, 12
 
@@ -81,41 +80,6 @@ def test_a_greater_margin_never_lowers_the_loss(margins):
     assert high > low
 
 
-def test_positives_are_kept_and_negatives_fill_the_quota():
-    labels = torch.tensor([3, 17, -1, 3])
-    sample = choose_classes(labels, CLASSES, 0.5, torch.Generator().manual_seed(0))
-    assert len(sample.classes) == 10
-    assert sample.classes.tolist() == sorted(set(sample.classes.tolist()))
-    assert sample.classes[sample.targets[[0, 1, 3]]].tolist() == [3, 17, 3]
-    assert sample.targets[2] == -1
-
-
-def test_more_positives_than_the_quota_are_all_kept():
-    labels = torch.arange(9)
-    sample = choose_classes(labels, CLASSES, 0.1, torch.Generator().manual_seed(0))
-    assert sample.classes.tolist() == list(range(9))
-
-
-def test_negatives_are_uniform():
-    generator = torch.Generator().manual_seed(5)
-    counts = torch.zeros(CLASSES)
-    rounds = 2000
-    for _ in range(rounds):
-        counts[choose_classes(torch.tensor([0]), CLASSES, 0.25, generator).classes] += 1
-    share = 4 / 19  # four negatives out of nineteen classes
-    deviation = math.sqrt(rounds * share * (1 - share))
-    assert counts[0] == rounds
-    assert (counts[1:] - rounds * share).abs().max() < 4.5 * deviation
-
-
-def test_the_same_generator_state_gives_the_same_subset():
-    labels = torch.tensor([1, 2])
-    first, second = (
-        choose_classes(labels, 1000, 0.1, torch.Generator().manual_seed(7)) for _ in range(2)
-    )
-    assert first.classes.equal(second.classes)
-
-
 def test_a_batch_without_labels_has_loss_zero_and_zero_gradient():
     embeddings, rows, _ = random_case()
     labels = torch.full((BATCH,), -1)
@@ -137,16 +101,3 @@ def test_one_class_for_the_whole_batch():
         embeddings, rows[sample.classes], sample.targets, margin=Margin(0.1), scale=8
     )
     assert loss == 0  # no negative is left
-
-
-def test_the_margin_touches_the_own_class_only():
-    cosines = torch.zeros(3, 4)
-    moved = apply_margin(cosines, torch.tensor([1, -1, 3]), Margin(0.25))
-    expected = torch.zeros(3, 4)
-    expected[0, 1] = expected[2, 3] = -0.25
-    assert moved.equal(expected)
-
-
-def test_a_label_beyond_the_classes_is_an_error():
-    with pytest.raises(ValueError, match="label 20 with 20 classes"):
-        choose_classes(torch.tensor([20]), CLASSES, 0.5, torch.Generator())
