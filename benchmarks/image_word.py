@@ -10,7 +10,6 @@ for captions of even number is judged on those of odd number, and the other way 
 """
 
 import argparse
-import math
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from benchmarks.image_word_judge import (
     rows_of,
     within_reach,
 )
+from benchmarks.text_labels import wilson
 from openmofi.entities.build import build_knowledge_base
 from openmofi.entities.link import link_entities
 from openmofi.ingest.run import ingest_pairs, plan_groups
@@ -80,10 +80,8 @@ def _joined(shard: str, samples: pa.Table, mentions: pa.Table, scores: pa.Table)
 
 def interval(hits: int, total: int) -> str:
     """Wilson's 95 % interval of a share, in percent."""
-    share, z = hits / total, 1.96
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + (z / total / 2) ** 2)
-    return f"{100 * (middle - half):.1f} to {100 * (middle + half):.1f}"
+    low, high = wilson(hits, total)
+    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def print_groups(links: Links, judge: Judge) -> None:
