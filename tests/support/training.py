@@ -104,8 +104,12 @@ def write_training_shards(
     *,
     shard_rows: int = 40,
     vocabulary: bool = True,
+    extra_classes: int = 0,
 ) -> str:
-    """Write ``samples`` in the layout of ``build_shards``; return the manifest's URI."""
+    """Write ``samples`` in the layout of ``build_shards``; return the manifest's URI.
+
+    ``extra_classes`` without an image stand at the vocabulary's end, as when it has grown.
+    """
     store = open_store(str(root))
     entries = [
         _write_shard(store, f"{first // shard_rows:05d}", samples[first : first + shard_rows])
@@ -118,9 +122,9 @@ def write_training_shards(
             "entity_id": f"shape:{i}",
             "name": name,
             "description": f"{name.split()[1]} painted {name.split()[0]}",
-            "images": len(samples) // len(CLASSES),
+            "images": len(samples) // len(CLASSES) if i < len(CLASSES) else 0,
         }
-        for i, name in enumerate(CLASSES)
+        for i, name in enumerate([*CLASSES, *CLASSES[:extra_classes]])
     ]
     store.put(key, _parquet(from_rows(rows if vocabulary else [], VOCABULARY)))
     digest = hash_json([entries, rows if vocabulary else []])

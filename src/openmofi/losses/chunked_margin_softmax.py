@@ -115,26 +115,34 @@ class _ChunkedSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        images, normaliser, factors = ctx.saved_tensors
-        rows, own, scale, chunk = ctx.given
-        weight = gradients[0] * own.labelled
-        of_images = torch.zeros_like(images)
-        of_rows = images.new_empty(len(rows[1]), images.shape[1])
-        for part, where, offsets in _chunks(rows, chunk, images.dtype):
-            factor = factors[where]
-            logits, which, columns, slopes = _logits(images, part, where, factor, own, scale)
-            if offsets is not None:
-                logits.sub_(offsets)
-            shares = logits.sub_(normaliser[:, None]).exp_().mul_(weight[:, None])
-            at_own = (shares[which, columns] - weight[which] * own.shares[which]) * slopes
-            # From here on of the products with the rows as they are, not yet of unit length.
-            shares.mul_(factor)
-            shares[which, columns] = at_own * factor[columns] / scale
-            of_images.addmm_(shares, part)
-            of_part = torch.mm(shares.T, images, out=of_rows[where])
-            along = torch.linalg.vecdot(of_part, part) * (factor / scale).square()
-            of_part.addcmul_(part, along[:, None], value=-1)
-        return of_images * ctx.factor, of_rows.to(rows[0].dtype), None, None, None, None, None
+        # A trainer may go back inside the region of autocast that it went forward in.
+        with torch.autocast(gradients[0].device.type, enabled=False):
+            of_images, of_rows = _gradients(ctx, gradients[0])
+        return of_images, of_rows, None, None, None, None, None
+
+
+def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the images, and of the rows."""
+    images, normaliser, factors = ctx.saved_tensors
+    rows, own, scale, chunk = ctx.given
+    weight = gradient * own.labelled
+    of_images = torch.zeros_like(images)
+    of_rows = images.new_empty(len(rows[1]), images.shape[1])
+    for part, where, offsets in _chunks(rows, chunk, images.dtype):
+        factor = factors[where]
+        logits, which, columns, slopes = _logits(images, part, where, factor, own, scale)
+        if offsets is not None:
+            logits.sub_(offsets)
+        shares = logits.sub_(normaliser[:, None]).exp_().mul_(weight[:, None])
+        at_own = (shares[which, columns] - weight[which] * own.shares[which]) * slopes
+        # From here on of the products with the rows as they are, not yet of unit length.
+        shares.mul_(factor)
+        shares[which, columns] = at_own * factor[columns] / scale
+        of_images.addmm_(shares, part)
+        of_part = torch.mm(shares.T, images, out=of_rows[where])
+        along = torch.linalg.vecdot(of_part, part) * (factor / scale).square()
+        of_part.addcmul_(part, along[:, None], value=-1)
+    return of_images * ctx.factor, of_rows.to(rows[0].dtype)
 
 
 def _chunks(

@@ -68,6 +68,7 @@ class ProgressLog(pl.Callback):
         means = module.mean_losses(self._sums)
         losses = {name: value.item() / self._steps for name, value in means.items()}
         metrics = {f"train/{name}": value for name, value in losses.items()}
+        metrics |= {f"train/{name}": value.item() for name, value in module.last_norms.items()}
         metrics["train/learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics["train/logit_scale"] = module.backbone.logit_scale.exp().item()
         metrics["train/samples_per_second"] = rate

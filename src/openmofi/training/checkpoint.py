@@ -48,6 +48,8 @@ class Checkpoints:
         folder, first = self._folder(module.step), _rank() == 0
         if first:
             trunk = {"backbone": module.backbone.state_dict(), "optimizer": optimizer.state_dict()}
+            if module.average is not None:
+                trunk["average"] = module.average.state_dict()
             self._write(f"{folder}/{_TRUNK}", trunk)
         pieces = _of_all_ranks(self._write_heads(module, folder))
         if not first:
@@ -68,6 +70,8 @@ class Checkpoints:
         """
         trunk = self._read(f"{self._folder(module.step)}/{_TRUNK}")
         module.backbone.load_state_dict(trunk["backbone"])
+        if module.average is not None:
+            module.average.load_state_dict(trunk["average"])
         if optimizer is not None:
             optimizer.load_state_dict(trunk["optimizer"])
         for objective in module.objectives:

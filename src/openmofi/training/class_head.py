@@ -90,6 +90,20 @@ class ClassHead:
         self.rows = self.rows.to(device)
         self._state.to(device)
 
+    def set_rows(self, classes: Tensor, rows: Tensor) -> None:
+        """Begin with these rows [n, dim] where the classes [n] are this rank's.
+
+        Raises:
+            InputError: They have another width.
+        """
+        if len(rows) and rows.shape[1] != self.dim:
+            raise InputError(
+                f"the initial model's class rows are {rows.shape[1]} wide, this run's {self.dim}: "
+                "it is another model"
+            )
+        mine = (classes >= self.block.start) & (classes < self.block.stop)
+        self.rows[classes[mine] - self.block.start] = rows[mine].to(self.rows.device)
+
     def take(self, classes: Tensor) -> TakenRows:
         """Rows by their classes, remembered until the next `step`.
 

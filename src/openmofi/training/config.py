@@ -23,6 +23,17 @@ RECIPES: dict[str, list[dict[str, Any]]] = {
 
 Weight = Annotated[float, Field(gt=0)]
 
+_NO_RESULT = {
+    "backbone",
+    "initial_model",
+    "activation_checkpointing",
+    "stream_shards",
+    "workers",
+    "image_cache_mb",
+    "checkpoint_every",
+    "log_every",
+}
+
 
 class TextMix(Section):
     """How often each kind of text stands for a sample, as relative weights.
@@ -68,8 +79,8 @@ class SupervisedConfig(Section):
     chunk: int = Field(1024, ge=1)  # classes at once; more never stand whole in memory
     scale: float = Field(32.0, gt=0)  # inverse temperature
     learning_rate_factor: float = Field(1.0, gt=0)  # of the class rows, against the backbone's
-    # Where the class rows' moments lie: with the rows (device), in the CPU's memory (cpu), or in
-    # memory-mapped files in a folder of a local disk.
+    # Where the class rows' moments lie, which cannot change the result: with the rows (device), in
+    # the CPU's memory (cpu), or in memory-mapped files in a folder of a local disk.
     class_state: str = "device"
 
 
@@ -119,9 +130,19 @@ class TrainConfig(Section):
     clip_norm: float | None = Field(1.0, gt=0)  # of backbone and class rows together
     seed: int = Field(0, ge=0)
     precision: Literal["float32", "bfloat16"] = "float32"
+    compiled: bool = False  # torch.compile of the towers
+    # URI of a model manifest, or a model folder, whose weights and class rows the run begins with.
+    initial_model: str = ""
+    # Exponential moving average of the backbone, which is then what is published; null: none.
+    ema_decay: float | None = Field(None, gt=0, lt=1)
     augmentation: AugmentationConfig = AugmentationConfig()
+    # 0: images come equally often; 1: entities do.
+    entity_balance: float = Field(0.0, ge=0, le=1)
     window_shards: int = Field(16, ge=1)  # shards that are shuffled together
     # What follows cannot change the result.
+    activation_checkpointing: bool = False  # activations made again: less memory, a third more time
+    # Fetch shards when the run comes to them, and keep few: for data that no disk here holds.
+    stream_shards: bool = False
     workers: int = Field(0, ge=0)  # processes that decode; 0: the training process does it
     image_cache_mb: int = Field(256, ge=0)  # decoded images kept in memory, a process
     checkpoint_every: int = Field(100, ge=1)  # steps
@@ -153,6 +174,11 @@ class TrainConfig(Section):
         return value
 
     def semantic(self) -> dict[str, Any]:
-        """What can change the result, as plain values; the backbone counts by its content."""
-        others = {"backbone", "workers", "image_cache_mb", "checkpoint_every", "log_every"}
-        return self.model_dump(mode="json", exclude=others)
+        """What can change the result, as plain values.
+
+        Backbone and initial model count by their content, which is not known here.
+        """
+        values = self.model_dump(mode="json", exclude=_NO_RESULT)
+        for objective in values["objectives"]:
+            objective.pop("class_state", None)
+        return values

@@ -11,6 +11,8 @@ from openmofi.errors import OpenMofiError
 from openmofi.losses.contrastive import cap_logit_scale_
 from openmofi.losses.ranks import is_distributed, sum_over_ranks, world_size
 from openmofi.training.data import Batch
+from openmofi.training.ema import AveragedWeights
+from openmofi.training.gradient_norms import gradient_norms
 from openmofi.training.objectives import Objective
 from openmofi.training.optimisation import Optimisation, clip_gradients
 
@@ -42,6 +44,8 @@ class EmbeddingModule(pl.LightningModule):
         pixel_mean: Of each channel, 0 to 1.
         pixel_std: The same.
         first_step: Where the run goes on.
+        ema_decay: Of the backbone's average, see `AveragedWeights`; None: there is none.
+        log_every: Steps between two looks at the objectives' gradients.
     """
 
     pixel_scale: Tensor
@@ -56,6 +60,8 @@ class EmbeddingModule(pl.LightningModule):
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
         first_step: int = 0,
+        ema_decay: float | None = None,
+        log_every: int = 10,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -64,6 +70,9 @@ class EmbeddingModule(pl.LightningModule):
         self.step = first_step
         self.told_to_stop = self.stops = False
         self.last_losses: dict[str, Tensor] = {}
+        self.last_norms: dict[str, Tensor] = {}  # of gradients on the embedding; see `log_every`
+        self.average = AveragedWeights(self.backbone, ema_decay) if ema_decay else None
+        self._log_every = log_every
         self._optimisation = optimisation
         scale = torch.tensor(list(pixel_std)) * _PIXEL_MAXIMUM
         shift = torch.tensor(list(pixel_mean)) * _PIXEL_MAXIMUM
@@ -85,9 +94,12 @@ class EmbeddingModule(pl.LightningModule):
         torch.manual_seed(batches[0].seed)  # for dropout and the like, if the backbone has any
         sums: dict[str, Tensor] = {}
         for batch in batches:
-            losses = self._losses(batch)
-            weighted = [o.weight * losses[o.name] for o in self.objectives]
-            total = torch.stack(weighted).sum()
+            features = self._features(batch)
+            losses = {o.name: o.loss(features, batch, self.backbone) for o in self.objectives}
+            weighted = {o.name: o.weight * losses[o.name] for o in self.objectives}
+            if batch is batches[0] and (self.step + 1) % self._log_every == 0:
+                self.last_norms = gradient_norms(features, weighted)
+            total = torch.stack(list(weighted.values())).sum()
             self.manual_backward(total / len(batches))
             for name, value in {**losses, "loss": total}.items():
                 sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach()
@@ -101,11 +113,12 @@ class EmbeddingModule(pl.LightningModule):
         values = sum_over_ranks(torch.stack(list(losses.values()))) / world_size()
         return dict(zip(losses, values, strict=True))
 
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+    def _features(self, batch: Batch) -> Tensor:
+        """Unit vectors float32 [B, d]; rounded ones would be a little longer or shorter than 1."""
         pixels = batch.images.to(self.pixel_shift.dtype, memory_format=torch.channels_last)
         images = (pixels - self.pixel_shift) / self.pixel_scale
-        features = self.backbone.encode_image(images, normalize=True)
-        return {o.name: o.loss(features, batch, self.backbone) for o in self.objectives}
+        features: Tensor = self.backbone.encode_image(images, normalize=True)
+        return features
 
     def _agree(self, batches: list[Batch]) -> None:
         """What one rank alone knows and all must: that a loss is spoilt, that the run shall end.
@@ -137,6 +150,8 @@ class EmbeddingModule(pl.LightningModule):
             if objective.head is not None:
                 objective.head.step(rate * objective.learning_rate_factor)
         cap_logit_scale_(self.backbone.logit_scale)
+        if self.average is not None:
+            self.average.update(self.backbone)
 
     def _clip(self) -> None:
         if self._optimisation.clip_norm is not None:

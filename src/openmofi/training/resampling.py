@@ -28,7 +28,7 @@ class Resampling:
         self.size = len(weights)
         ends = np.cumsum(weights)
         ends = np.rint(ends * (self.size / ends[-1] * (1 << OFFSET_BITS))).astype(np.int64)
-        ends[-1] = self.size << OFFSET_BITS
+        ends[-1] = self.size << OFFSET_BITS  # beyond 10**8 samples rounding may miss it
         self._bounds = np.concatenate([[0], ends])  # int64[N + 1]: 8 bytes a sample
 
     def first_places(self, rows: Indices, offset: int) -> Indices:

@@ -58,7 +58,7 @@ def train_model(
         if ranks.is_first:
             say(f"train {name}: reused {finished}, trained before on the same shards and config")
         return finished
-    with open_shards(manifest) as shards:
+    with open_shards(manifest, streamed=settings.stream_shards) as shards:
         supervised = any(objective.kind == "supervised" for objective in settings.objectives)
         check_inputs(shards, batch_size=settings.batch_size, supervised=supervised)
         if not ranks.is_first:
@@ -171,7 +171,7 @@ def _fit(plan: RunPlan, shards: TrainingShards, ranks: Ranks, log: LogMetrics) -
     module = build_module(plan, shards, first_step=first_step, ranks=ranks)
     if first_step == settings.max_steps:  # stopped after its last step, before it was published
         checkpoints.load(module, None)
-        return module.eval()
+        return _finished_module(module)
     data = build_data(plan, shards, module, ranks)
     loader = step_loader(data, range(first_step, settings.max_steps), workers=settings.workers)
     callbacks = [
@@ -195,4 +195,11 @@ def _fit(plan: RunPlan, shards: TrainingShards, ranks: Ranks, log: LogMetrics) -
             data.images.close()
     if module.step != settings.max_steps:
         raise RuntimeError(f"training stopped at step {module.step} of {settings.max_steps}")
+    return _finished_module(module)
+
+
+def _finished_module(module: EmbeddingModule) -> EmbeddingModule:
+    """As it is published: with the average's weights, if there is one."""
+    if module.average is not None:
+        module.average.copy_to(module.backbone)
     return module.eval()

@@ -121,10 +121,13 @@ def test_half_precision_outside_changes_nothing_inside():
     images, rows, targets = random_case(7)
     kwargs = {"margin": Margin(0.2), "scale": 8.0, "chunk": 7}
     plain = margin_softmax(images, rows, targets, **kwargs)
+    expected = torch.autograd.grad(plain, (images, rows))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = margin_softmax(images, rows, targets, **kwargs)
+        found = torch.autograd.grad(inside, (images, rows))  # a trainer goes back inside as well
     assert inside.dtype == torch.float32
     assert inside == plain
+    assert all(got.equal(wanted) for got, wanted in zip(found, expected, strict=True))
 
 
 def test_logits_never_stand_whole():
