@@ -13,6 +13,7 @@ import torch
 
 from openmofi.errors import InputError
 from openmofi.training.config import TrainConfig
+from openmofi.training.data import share_of_batch
 
 _PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -43,17 +44,13 @@ class Ranks:
                 f"train: WORLD_SIZE is {world_size}, but torchrun did not start this process; use "
                 f"torchrun --nproc-per-node {world_size} -m openmofi train …, or unset WORLD_SIZE"
             )
-        if batch_size % world_size:
-            raise InputError(
-                f"train: batch_size {batch_size} cannot be shared equally by {world_size} ranks; "
-                f"make it a multiple of {world_size}"
-            )
+        share_of_batch(batch_size, world_size)
         local = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
         return cls(int(os.environ["RANK"]), world_size, local)
 
     def rows(self, batch_size: int) -> range:
         """This rank's rows of a global batch."""
-        share = batch_size // self.world_size
+        share = share_of_batch(batch_size, self.world_size)
         return range(self.rank * share, (self.rank + 1) * share)
 
     @property

@@ -84,7 +84,7 @@ def test_saved_on_two_ranks_and_resumed_on_others(
 def test_a_batch_that_ranks_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch):
     for name, value in {"WORLD_SIZE": "5", "RANK": "0", "TORCHELASTIC_RUN_ID": "x"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match=f"batch_size {BATCH} cannot be shared equally by 5 ranks"):
+    with pytest.raises(InputError, match=f"batch_size {BATCH} .*5"):
         Ranks.from_environment(BATCH)
 
 
