@@ -184,6 +184,7 @@ def run_locally(
     folder.mkdir(parents=True, exist_ok=True)
     threads = max(1, (os.cpu_count() or 1) // min(groups, LOOP_WIDTH))
     steps = Steps(folder, task_titles(pipeline.pipeline_spec), threads)
+    forget_retries(pipeline.pipeline_spec)
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder / "kfp"),
@@ -203,12 +204,20 @@ def run_locally(
 
 def task_titles(spec: Any) -> dict[str, str]:
     """What the graph calls each component's task: ``train-model-2`` is ``train-baseline``."""
-    dags = [spec.root.dag, *(component.dag for component in spec.components.values())]
     return {
-        task.component_ref.name.removeprefix("comp-"): task.task_info.name
-        for dag in dags
-        for task in dag.tasks.values()
+        task.component_ref.name.removeprefix("comp-"): task.task_info.name for task in _tasks(spec)
     }
+
+
+def forget_retries(spec: Any) -> None:
+    """Take them off a graph: they are for nodes that vanish, and here nobody waits for a node."""
+    for task in _tasks(spec):
+        task.ClearField("retry_policy")
+
+
+def _tasks(spec: Any) -> Iterator[Any]:
+    for dag in (spec.root.dag, *(component.dag for component in spec.components.values())):
+        yield from dag.tasks.values()
 
 
 @contextlib.contextmanager

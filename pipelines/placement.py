@@ -79,11 +79,14 @@ class Need:
         timeout_s: After this many seconds its pod is ended.
         small: It only moves small files, so it takes fixed small limits and leaves the pool's
             to the others.
+        retries: How often a pod that has ended in failure is started again. Only where what failed
+            is as a rule the node: training saves when it is told to stop, and goes on.
     """
 
     pool: Pool
     timeout_s: int
     small: bool = False
+    retries: int = 0
 
 
 STEPS: Mapping[str, Need] = {
@@ -100,7 +103,7 @@ STEPS: Mapping[str, Need] = {
     "assemble-dataset": Need(CPU, 6 * HOUR),
     "check-data": Need(CPU, HOUR, small=True),
     "build-shards": Need(CPU, 12 * HOUR),
-    "train-model": Need(GPU_TRAINING, 7 * 24 * HOUR),
+    "train-model": Need(GPU_TRAINING, 7 * 24 * HOUR, retries=5),
     "evaluate-model": Need(GPU_INFERENCE, 6 * HOUR),
     "register-model": Need(CPU, HOUR, small=True),
 }
@@ -125,6 +128,8 @@ class Placement:
         task.set_caching_options(False)  # ours sees what an image and a bucket hold; KFP's can't
         task.set_display_name(title or task.component_spec.name)
         kubernetes.set_timeout(task, need.timeout_s)
+        if need.retries:
+            task.set_retry(need.retries, "30s", 2.0, "600s")
         kubernetes.use_secret_as_env(task, STORAGE_SECRET, SECRET_KEYS, optional=True)
         kubernetes.use_config_map_as_env(task, SETTINGS, SETTINGS_KEYS, optional=True)
         self._limit(task, need)

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from copy import deepcopy
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from kfp import components
 
 from components import images
 from pipelines.compile import PIPELINES, compile_all
-from pipelines.local import task_titles
+from pipelines.local import forget_retries, task_titles
 from pipelines.placement import SETTINGS, STEPS, STORAGE_SECRET
 
 STEPS_OF = {
@@ -201,3 +202,20 @@ def test_images_come_from_the_environment(tmp_path):
     command = [sys.executable, "-m", "pipelines", "compile", "--out", str(tmp_path)]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert "image: registry.example/train-python@sha256:0" in (tmp_path / "train.yaml").read_text()
+
+
+def test_training_alone_is_started_again_where_its_node_vanished(one):
+    _, _, spec, _ = one
+    retried = {}
+    for name, task in tasks_of(spec):
+        if "retryPolicy" in task:
+            retried[re.sub(r"-\d+$", "", name)] = task["retryPolicy"]["maxRetryCount"]
+    trains = any(name.startswith("train-model") for name, _ in tasks_of(spec))
+    assert retried == ({"train-model": 5} if trains else {})
+
+
+def test_here_nobody_waits_for_a_node():
+    spec = deepcopy(PIPELINES["train"].pipeline_spec)
+    assert any(task.HasField("retry_policy") for task in spec.root.dag.tasks.values())
+    forget_retries(spec)
+    assert not any(task.HasField("retry_policy") for task in spec.root.dag.tasks.values())

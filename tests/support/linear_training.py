@@ -41,11 +41,11 @@ class LinearBackbone(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.image_calls = 0
 
-    def encode_image(self, images: torch.Tensor, normalize: bool) -> torch.Tensor:
+    def encode_image(self, images: torch.Tensor, normalize: bool = True) -> torch.Tensor:
         self.image_calls += 1
         return functional.normalize(self.image(images.flatten(1)), dim=1)
 
-    def encode_text(self, tokens: torch.Tensor, normalize: bool) -> torch.Tensor:
+    def encode_text(self, tokens: torch.Tensor, normalize: bool = True) -> torch.Tensor:
         return functional.normalize(self.text(tokens).mean(1), dim=1)
 
 

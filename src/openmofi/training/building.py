@@ -87,7 +87,8 @@ def build_module(
     )
     objectives = build_objectives(settings.objectives, head)
     backbone = _backbone(plan)
-    if plan.start is not None:
+    if plan.start is not None and not first_step:  # else the checkpoint has them
+        load_start(plan.start, backbone)
         _start_rows(plan.start, objectives, shards)
     optimisation = Optimisation(
         learning_rate=settings.learning_rate,
@@ -114,8 +115,6 @@ def build_module(
 def _backbone(plan: RunPlan) -> torch.nn.Module:
     settings = plan.settings
     backbone = create_backbone(settings.backbone, seed=integer(settings.seed, "backbone"))
-    if plan.start is not None:
-        load_start(plan.start, backbone)
     if settings.activation_checkpointing:
         checkpoint_activations(backbone)
     if settings.compiled:

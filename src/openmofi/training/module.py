@@ -93,6 +93,7 @@ class EmbeddingModule(pl.LightningModule):
         """One update, from ``accumulate`` batches."""
         torch.manual_seed(batches[0].seed)  # for dropout and the like, if the backbone has any
         sums: dict[str, Tensor] = {}
+        self.last_norms = {}
         for batch in batches:
             features = self._features(batch)
             losses = {o.name: o.loss(features, batch, self.backbone) for o in self.objectives}
@@ -100,7 +101,9 @@ class EmbeddingModule(pl.LightningModule):
             if batch is batches[0] and (self.step + 1) % self._log_every == 0:
                 self.last_norms = gradient_norms(features, weighted)
             total = torch.stack(list(weighted.values())).sum()
-            self.manual_backward(total / len(batches))
+            # Within autocast the losses' float32 products would be bfloat16 on the way back.
+            with torch.autocast(self.device.type, enabled=False):
+                self.manual_backward(total / len(batches))
             for name, value in {**losses, "loss": total}.items():
                 sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach()
         self.last_losses = {name: value / len(batches) for name, value in sums.items()}
@@ -117,8 +120,7 @@ class EmbeddingModule(pl.LightningModule):
         """Unit vectors float32 [B, d]; rounded ones would be a little longer or shorter than 1."""
         pixels = batch.images.to(self.pixel_shift.dtype, memory_format=torch.channels_last)
         images = (pixels - self.pixel_shift) / self.pixel_scale
-        features: Tensor = self.backbone.encode_image(images, normalize=True)
-        return features
+        return nn.functional.normalize(self.backbone.encode_image(images).float(), dim=-1)
 
     def _agree(self, batches: list[Batch]) -> None:
         """What one rank alone knows and all must: that a loss is spoilt, that the run shall end.

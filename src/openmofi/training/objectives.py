@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from openmofi.losses.class_sampling import choose_classes, frequency_inclusion
 from openmofi.losses.contrastive import contrastive_loss
@@ -90,7 +91,7 @@ class TextObjective:
 
     def loss(self, images: Tensor, batch: Batch, backbone: Any) -> Tensor:
         """See `Objective`."""
-        texts = backbone.encode_text(batch.tokens[self.name], normalize=True)
+        texts = functional.normalize(backbone.encode_text(batch.tokens[self.name]).float(), dim=-1)
         groups = batch.labels if self._mask else None
         return contrastive_loss(images, texts, backbone.logit_scale, groups, chunk=self._chunk)
 

@@ -17,10 +17,9 @@ from openmofi.training.building import RunPlan
 from openmofi.training.card import describe, write_card
 from openmofi.training.module import EmbeddingModule
 from openmofi.training.shards import TrainingShards
+from openmofi.training.warm_start import CLASS_ROWS_FILE, VOCABULARY_FILE
 from openmofi.versions import Manifest, write_manifest
 
-CLASS_ROWS_FILE = "class_rows.safetensors"
-VOCABULARY_FILE = "vocabulary.parquet"
 TRAINING_FILE = "training.json"
 
 

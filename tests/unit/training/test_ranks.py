@@ -1,5 +1,6 @@
 """Several gloo processes against one: twenty steps with clipping and accumulation, and resumes."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -93,3 +94,25 @@ def test_ranks_without_torchrun_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     with pytest.raises(InputError, match="torchrun did not start this process"):
         Ranks.from_environment(BATCH)
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(alone: dict[str, Path], tmp_path: Path):
+    folder = shutil.copytree(alone["whole"], tmp_path / "other")
+    index = folder / "checkpoints/recipe/latest.json"
+    found = json.loads(index.read_text())
+    found["heads"]["supervised"] = [[0, CLASSES + 1, found["heads"]["supervised"][0][2]]]
+    index.write_text(json.dumps(found))
+    with pytest.raises(InputError, match=f"class rows of {CLASSES + 1} classes, .*{CLASSES}: it b"):
+        train_rank(str(folder), STEPS, STEPS + 1, "whole", Ranks())
+
+
+def test_a_save_that_was_killed_before_its_index_leaves_the_one_before(tmp_path: Path):
+    """Pieces of a later step, cut short, are not looked at."""
+    folder = train(tmp_path / "killed", 0, HALF, "whole", 1)
+    before = state(folder)
+    later = folder / f"checkpoints/recipe/step-{HALF + 5:08d}"
+    later.mkdir()
+    (later / "supervised-000000000-000000013.pt").write_bytes(b"PK cut short")
+    assert Checkpoints(open_store(str(folder)), "recipe").latest() == HALF
+    for name, value in state(folder).items():
+        assert value.equal(before[name])
