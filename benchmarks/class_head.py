@@ -1,14 +1,14 @@
 """A training step of the class head alone: ours beside three ways that plain PyTorch offers.
 
 Run: python -m benchmarks.class_head [--classes 500000] [--dim 512] [--batch 64] [--rate 0.1]
-     [--arms ours,sparse,dense,full,full-kept] [--rounds 5] [--steps 3] [--threads 1]
+     [--arms ours,sparse,dense,dense-tuned,full,full-tuned] [--rounds 5] [--steps 3] [--threads 1]
 
 * ours: `margin_softmax` in chunks over rows read in place, row-wise Adam on the sampled rows;
 * sparse: the sampled rows copied, ``torch.optim.SparseAdam``;
-* dense: the sampled rows copied, a gradient of all rows, ``torch.optim.Adam(fused=True)``;
-* full: all classes, no sampling, ``torch.optim.Adam(fused=True)``;
-* dense-kept, full-kept: the same with an allocator that keeps what it was given (glibc's
-  MALLOC_MMAP_MAX_ and MALLOC_TRIM_THRESHOLD_), which is faster and needs more memory.
+* dense: the sampled rows copied, a gradient of all rows, ``torch.optim.Adam``, as PartialFC began;
+* full: all classes, no sampling, ``torch.optim.Adam``;
+* dense-tuned, full-tuned: the same with ``fused=True`` and an allocator that keeps what it was
+  given (glibc's MALLOC_MMAP_MAX_ and MALLOC_TRIM_THRESHOLD_): faster, for more memory.
 
 A step draws the classes, and takes loss, gradients and update; images are random vectors, so this
 is the head and nothing else. Every arm has the same rows, images and draws; the sampled ones'
@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-ARMS = ("ours", "sparse", "dense", "dense-kept", "full", "full-kept")
+ARMS = ("ours", "sparse", "dense", "dense-tuned", "full", "full-tuned")
 MARGIN, SCALE, LEARNING_RATE = 0.15, 32.0, 0.001
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "1000000000000"}
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def start_arm(arm: str) -> dict[str, object]:
-    environment = os.environ | (KEPT if arm.endswith("-kept") else {})
+    environment = os.environ | (KEPT if arm.endswith("-tuned") else {})
     command = [sys.executable, "-m", "benchmarks.class_head", *sys.argv[1:], "--arm", arm]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -138,7 +138,7 @@ def make_step(options: argparse.Namespace) -> Callable[..., float]:
     from openmofi.losses.margins import Margin
     from openmofi.training.class_head import ClassHead, initial_rows
 
-    arm, size = options.arm.removesuffix("-kept"), options.classes
+    arm, size = options.arm.removesuffix("-tuned"), options.classes
 
     def draw(labels: torch.Tensor, number: int):
         generator = torch.Generator().manual_seed(number)
@@ -167,7 +167,7 @@ def make_step(options: argparse.Namespace) -> Callable[..., float]:
     optimizer = (
         torch.optim.SparseAdam([rows], lr=LEARNING_RATE)
         if arm == "sparse"
-        else torch.optim.Adam([rows], lr=LEARNING_RATE, fused=True)
+        else torch.optim.Adam([rows], lr=LEARNING_RATE, fused=options.arm.endswith("-tuned"))
     )
 
     def plain(images: torch.Tensor, labels: torch.Tensor, number: int) -> float:

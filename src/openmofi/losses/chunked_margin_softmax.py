@@ -1,15 +1,15 @@
 """Margin softmax over many classes without their logits: an online sum, and a second pass back.
 
 The forward pass keeps a running maximum and sum of exponentials for each sample (Milakov and
-Gimelshein, arXiv 1805.02867); the backward pass makes each chunk's logits again, turns them into
-probabilities by the sum that is then known, and projects the gradient through the rows'
-normalisation at once. So neither logits nor normalised rows of all classes ever stand in memory,
-and ranks that hold a part of the classes each exchange two numbers a sample.
+Gimelshein, arXiv 1805.02867); the backward pass makes each chunk's logits again (those of a few
+samples are kept), turns them into probabilities by the sum that is then known, and projects the
+gradient through the rows' normalisation at once. So the memory does not grow with samples times
+classes, and ranks that hold a part of the classes each exchange two numbers a sample.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ from openmofi.losses.margins import Margin
 from openmofi.losses.ranks import greatest_over_ranks, sum_over_ranks, world_size
 
 _LEAST_NORM = 1e-12  # as in functional.normalize
+# Logits are kept for the second pass where they take at most a half of the rows' gradient.
+_KEPT_SHARE = 2
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,14 @@ class _ChunkedSum(torch.autograd.Function):
         greatest = images.new_full((len(images),), -torch.inf)
         total, of_own = images.new_zeros(len(images)), images.new_zeros(len(images))
         factors = images.new_empty(len(rows[1]))  # scale over the norm of each row
+        kept: list[_Logits] = []
         for part, where, offsets in _chunks(rows, chunk, images.dtype):
             norms = torch.linalg.vector_norm(part, dim=1).clamp_(min=_LEAST_NORM)
             torch.div(scale, norms, out=factors[where])
-            logits, which, columns, _ = _logits(images, part, where, factors[where], own, scale)
+            found = _logits(images, part, where, factors[where], own, scale)
+            if len(images) * _KEPT_SHARE <= images.shape[1]:
+                kept.append(found._replace(values=found.values.clone()))
+            logits, which, columns, _ = found
             of_own.index_add_(0, which, own.shares[which] * logits[which, columns])
             if offsets is not None:
                 logits.sub_(offsets)
@@ -108,7 +114,7 @@ class _ChunkedSum(torch.autograd.Function):
             sum_over_ranks(of_own)
         normaliser = greatest + total.log()
         ctx.save_for_backward(images, normaliser, factors)
-        ctx.given = rows, own, scale, chunk
+        ctx.given = rows, own, scale, chunk, kept
         # DDP will average over ranks what the ranks' rows add up to.
         ctx.factor = world_size() if across_ranks else 1
         return torch.where(own.labelled, normaliser - of_own, 0).sum()
@@ -124,16 +130,17 @@ class _ChunkedSum(torch.autograd.Function):
 def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Of the images, and of the rows."""
     images, normaliser, factors = ctx.saved_tensors
-    rows, own, scale, chunk = ctx.given
+    rows, own, scale, chunk, kept = ctx.given
     weight = gradient * own.labelled
     of_images = torch.zeros_like(images)
     of_rows = images.new_empty(len(rows[1]), images.shape[1])
-    for part, where, offsets in _chunks(rows, chunk, images.dtype):
+    for number, (part, where, offsets) in enumerate(_chunks(rows, chunk, images.dtype)):
         factor = factors[where]
-        logits, which, columns, slopes = _logits(images, part, where, factor, own, scale)
+        found = kept[number] if kept else _logits(images, part, where, factor, own, scale)
+        logits, which, columns, slopes = found
         if offsets is not None:
-            logits.sub_(offsets)
-        shares = logits.sub_(normaliser[:, None]).exp_().mul_(weight[:, None])
+            logits = logits - offsets
+        shares = (logits - normaliser[:, None]).exp_().mul_(weight[:, None])
         at_own = (shares[which, columns] - weight[which] * own.shares[which]) * slopes
         # From here on of the products with the rows as they are, not yet of unit length.
         shares.mul_(factor)
@@ -159,10 +166,19 @@ def _chunks(
         yield part.to(dtype), where, None if offsets is None else offsets[where]
 
 
+class _Logits(NamedTuple):
+    """``scale`` times cosines [N, c], the own classes' lowered; where those are, their slopes."""
+
+    values: Tensor
+    which: Tensor
+    columns: Tensor
+    slopes: Tensor
+
+
 def _logits(
     images: Tensor, part: Tensor, where: slice, factor: Tensor, own: Own, scale: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """``scale`` times the cosines, the own classes' lowered: where those are, and their slopes."""
+) -> _Logits:
+    """Of one chunk."""
     logits = (images @ part.T).mul_(factor)
     which, columns = own.places(where.start, len(part))
     with torch.enable_grad():
@@ -170,4 +186,4 @@ def _logits(
         lowered = scale * own.lowered(cosines, which)
         (slopes,) = torch.autograd.grad(lowered.sum(), cosines)
     logits[which, columns] = lowered.detach()
-    return logits, which, columns, slopes
+    return _Logits(logits, which, columns, slopes)

@@ -22,8 +22,9 @@ def random_case(seed, *, batch=12, classes=50, dim=8):
 
 @pytest.mark.parametrize("margin", MARGINS)
 @pytest.mark.parametrize("chunk", [1, 7, 25, 49, 50, 64])
-def test_chunked_equals_whole_in_loss_and_gradients(margin, chunk):
-    images, rows, targets = random_case(chunk)
+@pytest.mark.parametrize("dim", [8, 24])  # logits made again, and kept
+def test_chunked_equals_whole_in_loss_and_gradients(margin, chunk, dim):
+    images, rows, targets = random_case(chunk, dim=dim)
     kwargs = {"margin": margin, "scale": 32.0}
     whole = dense_margin_softmax(images, rows, targets, **kwargs)
     ours = margin_softmax(images, rows, targets, **kwargs, chunk=chunk)
@@ -37,8 +38,9 @@ def test_chunked_equals_whole_in_loss_and_gradients(margin, chunk):
 
 
 @pytest.mark.parametrize("margin", MARGINS)
-def test_gradients_equal_finite_differences(margin):
-    images, rows, targets = random_case(3, batch=4, classes=9, dim=5)
+@pytest.mark.parametrize("dim", [5, 8])
+def test_gradients_equal_finite_differences(margin, dim):
+    images, rows, targets = random_case(3, batch=4, classes=9, dim=dim)
     images = torch.nn.functional.normalize(images, dim=-1).detach().double().requires_grad_()
     rows = rows.detach().double().requires_grad_()
 
@@ -69,8 +71,9 @@ def test_several_labels_share_target_and_margin(margin, chunk):
 
 
 @pytest.mark.parametrize("chunk", [7, 64])
-def test_offsets_are_taken_off_in_the_sum_alone(chunk):
-    images, rows, targets = random_case(12)
+@pytest.mark.parametrize("dim", [8, 24])
+def test_offsets_are_taken_off_in_the_sum_alone(chunk, dim):
+    images, rows, targets = random_case(12, dim=dim)
     offsets = torch.randn(50, generator=torch.Generator().manual_seed(0))
     offsets[targets[targets >= 0]] = 0.0  # as `choose_classes` has it
     kwargs = {"margin": Margin(0.2), "scale": 16.0, "offsets": offsets}
@@ -98,6 +101,14 @@ def test_rows_of_a_table_get_the_gradient_of_copies():
     assert of_images.equal(images.grad)
     assert taken.leaf.grad.equal(copies.grad)
     assert taken.leaf.untyped_storage().nbytes() == 4  # the leaf itself takes no memory
+
+
+def test_going_back_twice_gives_the_same_twice():
+    images, rows, targets = random_case(14, dim=24)
+    loss = margin_softmax(images, rows, targets, margin=Margin(0.2), scale=8.0, chunk=7)
+    first = torch.autograd.grad(loss, (images, rows), retain_graph=True)
+    second = torch.autograd.grad(loss, (images, rows))
+    assert all(one.equal(other) for one, other in zip(first, second, strict=True))
 
 
 def test_large_scales_do_not_overflow():
