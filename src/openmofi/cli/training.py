@@ -13,6 +13,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--config", type=Path, metavar="FILE", help="YAML, such as configs/training/demo-clip.yaml"
     )
     parser.add_argument("--pipeline-run", default="", metavar="NAME", help="parent run in MLflow")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything, and print samples, epochs and cost instead of training",
+    )
     parser.set_defaults(run=_train)
 
 
@@ -22,9 +27,12 @@ def _train(arguments: argparse.Namespace) -> None:
     On several processes: torchrun --nproc-per-node N -m openmofi train …
     """
     from openmofi.config import read_yaml
-    from openmofi.training.run import train_model
+    from openmofi.training.run import describe_run, train_model
 
     config = read_yaml(arguments.config) if arguments.config else None
+    if arguments.dry_run:
+        print(describe_run(arguments.training_shards, config=config, name=arguments.name))
+        return
     uri = train_model(
         arguments.training_shards,
         config=config,

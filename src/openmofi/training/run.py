@@ -59,14 +59,45 @@ def train_model(
             say(f"train {name}: reused {finished}, trained before on the same shards and config")
         return finished
     with open_shards(manifest, streamed=settings.stream_shards) as shards:
-        supervised = any(objective.kind == "supervised" for objective in settings.objectives)
-        check_inputs(shards, batch_size=settings.batch_size, supervised=supervised)
+        _check(settings, shards)
         if not ranks.is_first:
             _fit(plan, shards, ranks, log=lambda *_: None)
             return ""
         uri = _train(plan, shards, ranks, pipeline_run)
     _finish(plan, uri)
     return uri
+
+
+def describe_run(
+    training_shards: str, *, config: Mapping[str, Any] | None = None, name: str
+) -> str:
+    """Check a run as `train_model` would before its first step, and say what it would be.
+
+    Raises:
+        InputError: As `train_model`.
+    """
+    from openmofi.training.cost import describe, run_cost
+
+    settings = parse_config(TrainConfig, config, where="train")
+    plan = plan_run(settings, read_manifest(training_shards, "training_shards"), name)
+    with open_shards(plan.manifest, streamed=settings.stream_shards) as shards:
+        _check(settings, shards)
+        facts = _facts(plan, shards)
+        cost = describe(run_cost(settings, classes=shards.classes))
+    done = Checkpoints(plan.manifest.store, plan.recipe).latest()
+    return "\n".join(
+        [
+            f"{facts['samples']} samples, {facts['classes']} classes, {facts['steps']} steps, "
+            f"{facts['epochs']:.1f} epochs",
+            cost,
+            f"recipe {plan.recipe}, {_finished(plan) or f'{done} steps done'}",
+        ]
+    )
+
+
+def _check(settings: TrainConfig, shards: TrainingShards) -> None:
+    supervised = any(objective.kind == "supervised" for objective in settings.objectives)
+    check_inputs(shards, batch_size=settings.batch_size, supervised=supervised)
 
 
 def _finish(plan: RunPlan, uri: str) -> None:

@@ -226,6 +226,26 @@ def test_bad_input_is_told_before_the_first_step(changes, message, backbone, sha
     assert [info.key for info in store.list()] == before
 
 
+def test_a_dry_run_checks_and_tells_and_trains_nothing(multitask, backbone, shards, place, capsys):
+    path = place / "dry.yaml"
+    arguments = ["train", "--training-shards", shards, "--config", str(path), "--name", "dry"]
+    store = open_store(shards.partition("/manifests/")[0])
+    before = [info.key for info in store.list()]
+    path.write_text(yaml.safe_dump(config(backbone, max_steps=7)))
+    assert main([*arguments, "--dry-run"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "120 samples, 8 classes, 7 steps, 1.4 epochs"
+    assert told[1].startswith("168 samples, ")
+    assert told[2].endswith(", 0 steps done")
+    path.write_text(yaml.safe_dump(config(backbone)))
+    assert main([*arguments, "--dry-run"]) == 0
+    assert multitask in capsys.readouterr().out  # it has been trained
+    path.write_text(yaml.safe_dump(config(backbone, batch_size=500)))
+    assert main([*arguments, "--dry-run"]) == 2
+    assert "more than the data set's" in capsys.readouterr().err
+    assert [info.key for info in store.list()] == before
+
+
 def test_another_kind_of_manifest_is_refused(multitask, backbone):
     with pytest.raises(InputError, match="'training_shards' is needed here"):
         train_model(multitask, config=config(backbone), name="wrong")
