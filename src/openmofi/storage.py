@@ -52,6 +52,9 @@ class Store(Protocol):
     def put_file(self, key: str, path: Path) -> None:
         """Write one whole object from a local file."""
 
+    def new_file(self, key: str) -> contextlib.AbstractContextManager[Path]:
+        """A local path to write, which becomes the object if the block ends well."""
+
     def get(self, key: str) -> bytes:
         """The object's bytes, or a `StorageError` that names it."""
 
@@ -111,15 +114,15 @@ class FolderStore:
         return path
 
     def put(self, key: str, data: bytes) -> None:
-        with self._replacing(key) as temporary:
+        with self.new_file(key) as temporary:
             temporary.write_bytes(data)
 
     def put_file(self, key: str, path: Path) -> None:
-        with self._replacing(key) as temporary:
+        with self.new_file(key) as temporary:
             shutil.copyfile(path, temporary)
 
     @contextlib.contextmanager
-    def _replacing(self, key: str) -> Iterator[Path]:
+    def new_file(self, key: str) -> Iterator[Path]:
         target = self._path(key)
         temporary = target.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
         try:
@@ -199,6 +202,13 @@ class S3Store:
 
     def put_file(self, key: str, path: Path) -> None:
         self._client.put_file(self._bucket, self._prefix + key, path)
+
+    @contextlib.contextmanager
+    def new_file(self, key: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="openmofi-") as folder:
+            path = Path(folder, "new")
+            yield path
+            self.put_file(key, path)
 
     def get(self, key: str) -> bytes:
         return self._client.get(self._bucket, self._prefix + key)

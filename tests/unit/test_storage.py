@@ -46,6 +46,18 @@ def test_put_replaces(store: Store) -> None:
     assert [info.key for info in store.list()] == ["a"]
 
 
+def test_a_new_file_is_an_object_when_it_is_whole(store: Store) -> None:
+    store.put("a/b", b"before")
+    with pytest.raises(KeyError), store.new_file("a/b") as path:
+        path.write_bytes(b"half")
+        raise KeyError
+    assert store.get("a/b") == b"before"
+    with store.new_file("a/b") as path:
+        path.write_bytes(b"after")
+    assert store.get("a/b") == b"after"
+    assert [info.key for info in store.list()] == ["a/b"]
+
+
 def test_a_range_is_exact_and_an_empty_one_is_empty(store: Store) -> None:
     store.put("a", b"0123456789")
     assert store.get_range("a", 0, 10) == b"0123456789"

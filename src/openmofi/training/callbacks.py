@@ -3,7 +3,6 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,10 +11,9 @@ from torch import Tensor
 from openmofi.losses.ranks import world_size
 from openmofi.progress import say
 from openmofi.training.checkpoint import Checkpoints
+from openmofi.training.metrics_queue import LogMetrics
 
 _SECONDS_BETWEEN_LINES = 5.0
-
-LogMetrics = Callable[[dict[str, float], int], None]
 
 
 class ProgressLog(pl.Callback):

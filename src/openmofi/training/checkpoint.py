@@ -5,9 +5,7 @@ run goes on with any number of ranks: each rank reads the pieces that its block 
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -133,10 +131,8 @@ class Checkpoints:
         return pieces
 
     def _write(self, key: str, value: Mapping[str, Any]) -> None:
-        with tempfile.TemporaryDirectory(prefix="openmofi-checkpoint-") as folder:
-            path = Path(folder, "part.pt")  # not in memory: it would stand there twice
+        with self._store.new_file(key) as path:  # not in memory, where it would stand twice
             torch.save(value, path)
-            self._store.put_file(key, path)
 
     def _read(self, key: str) -> dict[str, Any]:
         with self._store.local_file(key) as path:

@@ -11,10 +11,11 @@ from torch import Tensor
 from openmofi.config import parse_config
 from openmofi.progress import say
 from openmofi.training.building import RunPlan, build_data, build_module, plan_run
-from openmofi.training.callbacks import CheckpointWriter, LogMetrics, ProgressLog, ToldToStop
+from openmofi.training.callbacks import CheckpointWriter, ProgressLog, ToldToStop
 from openmofi.training.checkpoint import Checkpoints
 from openmofi.training.config import TrainConfig
 from openmofi.training.data import check_inputs, step_loader
+from openmofi.training.metrics_queue import LogMetrics, MetricsQueue
 from openmofi.training.module import EmbeddingModule
 from openmofi.training.publish import publish_model
 from openmofi.training.shards import TrainingShards, open_shards
@@ -140,7 +141,8 @@ def _train(plan: RunPlan, shards: TrainingShards, ranks: Ranks, pipeline_run: st
             metrics.update(values)
             run.log_metrics(values, step)
 
-        module = _fit(plan, shards, ranks, log)
+        with MetricsQueue(log) as queue:
+            module = _fit(plan, shards, ranks, queue)
         run.log_metrics({"epochs": facts["epochs"]}, settings.max_steps)
         run_facts = {
             "name": plan.name,
