@@ -48,9 +48,14 @@ def test_put_replaces(store: Store) -> None:
 
 def test_a_new_file_is_an_object_when_it_is_whole(store: Store) -> None:
     store.put("a/b", b"before")
-    with pytest.raises(KeyError), store.new_file("a/b") as path:
-        path.write_bytes(b"half")
-        raise KeyError
+
+    def half() -> None:
+        with store.new_file("a/b") as path:
+            path.write_bytes(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        half()
     assert store.get("a/b") == b"before"
     with store.new_file("a/b") as path:
         path.write_bytes(b"after")
