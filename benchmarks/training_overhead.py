@@ -44,6 +44,7 @@ from openmofi.training.augmentation import Augmentation
 from openmofi.training.building import RunPlan, build_data, build_module, plan_run
 from openmofi.training.checkpoint import Checkpoints
 from openmofi.training.config import TrainConfig
+from openmofi.training.metrics_queue import MetricsQueue
 from openmofi.training.shards import TrainingShards, open_shards
 from openmofi.training.texts import SampleTexts
 from openmofi.training.trainer import ALONE
@@ -92,11 +93,13 @@ class Race:
         plan = replace(self.plan, settings=self.plan.settings.model_copy(update=changes))
         trace: Trace = []
 
-        def log(metrics: dict[str, float], step: int) -> None:
-            trace.append((time.perf_counter(), metrics["train/loss"]))
-            self.tracked.log_metrics(metrics, step)
+        with MetricsQueue(self.tracked.log_metrics) as queue:
 
-        training_run._fit(plan, self.shards, ALONE, log)
+            def log(metrics: dict[str, float], step: int) -> None:
+                trace.append((time.perf_counter(), metrics["train/loss"]))
+                queue(metrics, step)
+
+            training_run._fit(plan, self.shards, ALONE, log)
         Checkpoints(plan.manifest.store, plan.recipe).remove()
         return trace
 
