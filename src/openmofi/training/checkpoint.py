@@ -131,8 +131,9 @@ class Checkpoints:
         return pieces
 
     def _write(self, key: str, value: Mapping[str, Any]) -> None:
-        with self._store.new_file(key) as path:  # not in memory, where it would stand twice
-            torch.save(value, path)
+        # Not in memory, where it would stand twice; torch refuses names that begin with a dot.
+        with self._store.new_file(key) as path, path.open("wb") as file:
+            torch.save(value, file)
 
     def _read(self, key: str) -> dict[str, Any]:
         with self._store.local_file(key) as path:
