@@ -73,19 +73,23 @@ def choose_classes(
     quota = max(int(sample_rate * num_classes), len(positives))
     offsets = None
     if quota >= num_classes:
-        classes = torch.arange(num_classes, device=labels.device)
+        classes = torch.arange(num_classes)
     elif inclusion is None:
         # PartialFC's way: random scores, positives above all of them, the highest are taken.
         scores = torch.rand(num_classes, generator=generator)
         scores[positives.cpu()] = 2.0
-        classes = torch.topk(scores, quota, sorted=False).indices.sort().values.to(labels.device)
+        classes = torch.topk(scores, quota, sorted=False).indices.sort().values
     else:
         drawn = torch.rand(num_classes, generator=generator) < inclusion
         drawn[positives.cpu()] = True
         classes = torch.nonzero(drawn).squeeze(1)
-        offsets = (inclusion[classes] / sample_rate).log().to(labels.device)
-        classes = classes.to(labels.device)
-        offsets[torch.searchsorted(classes, positives)] = 0.0
+        offsets = (inclusion[classes] / sample_rate).log()
+        offsets[torch.searchsorted(classes, positives.cpu())] = 0.0
+        offsets = offsets.to(labels.device)
+    return _sample(classes.to(labels.device), labels, offsets)
+
+
+def _sample(classes: Tensor, labels: Tensor, offsets: Tensor | None) -> ClassSample:
     places = torch.searchsorted(classes, labels.clamp(min=0))
     return ClassSample(classes, torch.where(labels >= 0, places, NO_LABEL), offsets)
 

@@ -42,22 +42,35 @@ def contrastive_loss(
     """
     with torch.autocast(images.device.type, enabled=False):
         images, texts = images.float(), texts.float()
-        keys = gather_rows(texts), gather_rows(images)
-        targets = first_row(len(images)) + torch.arange(len(images), device=images.device)
+        all_images, all_texts = gather_rows(images), gather_rows(texts)
         everyone = None if groups is None else gather_rows(groups)
         scale = log_scale.float().exp()
         size = chunk or len(images)
-        total = scale.new_zeros(())
-        for queries, against in zip((images, texts), keys, strict=True):
-            for start in range(0, len(images), size):
-                part = slice(start, start + size)
-                mine = None if groups is None else groups[part]
-                given = (queries[part], against, scale, targets[part], mine, everyone)
-                if size < len(images):
-                    total = total + checkpoint(_cross_entropy, *given, use_reentrant=False)
-                else:
-                    total = total + _cross_entropy(*given)
+        total = _one_way(images, all_texts, scale, groups, everyone, size)
+        total = total + _one_way(texts, all_images, scale, groups, everyone, size)
     return total / (2 * len(images))
+
+
+def _one_way(
+    queries: Tensor,
+    keys: Tensor,
+    scale: Tensor,
+    groups: Tensor | None,
+    all_groups: Tensor | None,
+    size: int,
+) -> Tensor:
+    """Sum over this rank's queries [B, d], ``size`` of them at once."""
+    targets = first_row(len(queries)) + torch.arange(len(queries), device=queries.device)
+    total = scale.new_zeros(())
+    for start in range(0, len(queries), size):
+        part = slice(start, start + size)
+        mine = None if groups is None else groups[part]
+        given = (queries[part], keys, scale, targets[part], mine, all_groups)
+        if size < len(queries):
+            total = total + checkpoint(_cross_entropy, *given, use_reentrant=False)
+        else:
+            total = total + _cross_entropy(*given)
+    return total
 
 
 def _cross_entropy(

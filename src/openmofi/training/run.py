@@ -64,9 +64,7 @@ def train_model(
         if not ranks.is_first:
             _fit(plan, shards, ranks, log=lambda *_: None)
             return ""
-        uri = _train(plan, shards, ranks, pipeline_run)
-    _finish(plan, uri)
-    return uri
+        return _finish(plan, _train(plan, shards, ranks, pipeline_run))
 
 
 def describe_run(
@@ -101,12 +99,13 @@ def _check(settings: TrainConfig, shards: TrainingShards) -> None:
     check_inputs(shards, batch_size=settings.batch_size, supervised=supervised)
 
 
-def _finish(plan: RunPlan, uri: str) -> None:
+def _finish(plan: RunPlan, uri: str) -> str:
     """Record the model under its recipe; only then are the checkpoints of no use."""
     store = plan.manifest.store
     record = {"model": uri.removeprefix(f"{store.uri}/")}
     store.put(plan.record_key, json.dumps(record).encode())
     Checkpoints(store, plan.recipe).remove()
+    return uri
 
 
 def _finished(plan: RunPlan) -> str:
