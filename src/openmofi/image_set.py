@@ -36,8 +36,10 @@ def read_image_set(folder: str | Path) -> ImageSet:
     """Read ``<folder>/<class>/*`` with names from an optional ``classes.csv``.
 
     Args:
-        folder: Class folders; ``classes.csv`` has the columns ``folder,name`` and, optionally,
-            ``domain``. Without it a folder's name is the class name, underscores as spaces.
+        folder: Class folders, or folders of them (``<folder>/<domain>/<class>/*``);
+            ``classes.csv`` has the columns ``folder`` (with the domain's, where there is one),
+            ``name`` and, optionally, ``domain``. Without it a folder's name is the class name,
+            underscores as spaces.
 
     Raises:
         InputError: The folder is missing or holds no image, or ``classes.csv`` lacks a column.
@@ -47,18 +49,14 @@ def read_image_set(folder: str | Path) -> ImageSet:
     if not root.is_dir():
         raise InputError(f"evaluation set not found: {root} is not a folder")
     named = _read_names(root / "classes.csv")
-    found = [
-        (entry, sorted(p for p in entry.iterdir() if p.suffix.lower() in _EXTENSIONS))
-        for entry in sorted(root.iterdir())
-        if entry.is_dir()
-    ]
-    found = [(entry, images) for entry, images in found if images]
+    found = _class_folders(root)
     if not found:
         raise InputError(f"evaluation set {root} holds no class folder with images")
     paths = [path for _, images in found for path in images]
     labels = [index for index, (_, images) in enumerate(found) for _ in images]
     default = [(entry.name.replace("_", " "), "") for entry, _ in found]
-    names = [named.get(e.name, d) for (e, _), d in zip(found, default, strict=True)]
+    places = [entry.relative_to(root).as_posix() for entry, _ in found]
+    names = [named.get(place, d) for place, d in zip(places, default, strict=True)]
     ids = [image_id(path.read_bytes()) for path in paths]
     return ImageSet(
         paths=paths,
@@ -68,6 +66,22 @@ def read_image_set(folder: str | Path) -> ImageSet:
         image_ids=ids,
         digest=hash_json([names, labels, ids]),
     )
+
+
+def _class_folders(root: Path) -> list[tuple[Path, list[Path]]]:
+    """Folders that hold images, with them; a folder without is looked into once more."""
+    found = []
+    for entry in sorted(path for path in root.iterdir() if path.is_dir()):
+        if images := _images(entry):
+            found.append((entry, images))
+        else:
+            inner = sorted(path for path in entry.iterdir() if path.is_dir())
+            found += [(path, images) for path in inner if (images := _images(path))]
+    return found
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _EXTENSIONS)
 
 
 def _read_names(path: Path) -> dict[str, tuple[str, str]]:

@@ -41,6 +41,17 @@ def test_names_and_domains_come_from_classes_csv(tmp_path: Path) -> None:
     assert list(found.domains) == ["", "birds"]
 
 
+def test_folders_of_class_folders_are_one_set_and_each_is_one(tmp_path: Path) -> None:
+    inner = {f"birds/{name}": content for name, content in IMAGES.items()}
+    csv = "folder,domain,name\nbirds/b_two,birds,Zweite\n"
+    write(tmp_path, {**inner, "c/3.png": b"3", "c/thumbs/4.png": b"4", "classes.csv": csv})
+    found = read_image_set(tmp_path)
+    assert list(found.class_names) == ["a", "Zweite", "c"]
+    assert list(found.domains) == ["", "birds", ""]
+    assert found.labels.tolist() == [0, 1, 1, 2]  # what lies within a class folder is none
+    assert list(read_image_set(tmp_path / "birds").class_names) == ["a", "b two"]
+
+
 def test_a_class_folder_without_an_image_is_no_class(tmp_path: Path) -> None:
     found = read_image_set(write(tmp_path, {**IMAGES, "a0/readme.md": "", "z/.keep": ""}))
     assert list(found.class_names) == ["a", "b two"]

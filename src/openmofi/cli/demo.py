@@ -15,7 +15,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     crawl.add_argument(
         "--labeler-pairs", type=int, help="pairs of the labeler's own crawl; as many by default"
     )
-    crawl.add_argument("--domain", default="flags", help="what is drawn")
+    crawl.add_argument(
+        "--domains", default="flags", help="what is drawn: flags, butterflies, vases, with commas"
+    )
     crawl.add_argument("--workers", type=int, default=2, help="processes")
     crawl.set_defaults(run=_run)
 
@@ -28,7 +30,7 @@ def _run(arguments: argparse.Namespace) -> None:
         pairs=arguments.pairs,
         seed=arguments.seed,
         labeler_pairs=arguments.labeler_pairs,
-        domain=arguments.domain,
+        domains=arguments.domains.split(","),
         workers=arguments.workers,
     )
     print(out)

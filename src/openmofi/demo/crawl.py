@@ -1,35 +1,25 @@
 """Writes the demo crawl: two crawls, a knowledge base, an evaluation set, and the truth apart."""
 
-import csv
 import json
 import math
 import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from openmofi.demo import noise
-from openmofi.demo.domain import Domain
-from openmofi.demo.flags import FlagDomain
-from openmofi.demo.samples import (
-    MadeSample,
-    Seed,
-    evaluation_image,
-    make_sample,
-    plan_samples,
-    sample_files,
-)
+from openmofi.demo.mixture import Mixture, settle_domains
+from openmofi.demo.samples import Seed, sample_files
+from openmofi.demo.tables import evaluation_folder, write_class_names, write_knowledge_base
 from openmofi.errors import InputError
 from openmofi.progress import bar, say
 from openmofi.shards import write_tar
 from openmofi.workers import exit_with_parent
-
-DOMAINS: dict[str, Callable[[], Domain]] = {"flags": FlagDomain}
 
 EVALUATION_IMAGES = 10  # a class
 _PARTS = {"crawl": 1, "labeler": 2, "evaluation": 3}  # second half of each part's seed
@@ -38,7 +28,15 @@ _MARK = "crawl.json"
 
 @dataclass(frozen=True)
 class CrawlPlan:
-    """What a demo crawl is made from; the same plan gives the same bytes."""
+    """What a demo crawl is made from; the same plan gives the same bytes.
+
+    Args:
+        pairs: Samples of the crawl.
+        labeler_pairs: Samples of the labeler's crawl.
+        seed: Of everything.
+        domain: One or several, between commas.
+        generator_version: See `openmofi.demo.noise`.
+    """
 
     pairs: int
     labeler_pairs: int
@@ -53,17 +51,17 @@ def write_demo_crawl(
     pairs: int = 4000,
     seed: int = 1,
     labeler_pairs: int | None = None,
-    domain: str = "flags",
+    domains: Sequence[str] = ("flags",),
     workers: int = 2,
 ) -> Path:
     """Write the whole demo crawl, or find it there already.
 
     Args:
         out: The folder to make. It appears when it is complete.
-        pairs: Samples of the crawl.
+        pairs: Samples of the crawl, of all domains together.
         seed: Of everything.
         labeler_pairs: Samples of the crawl that the labeler is trained on; None takes ``pairs``.
-        domain: What is drawn.
+        domains: What is drawn. The evaluation images of several lie in a folder for each.
         workers: Processes.
 
     Returns:
@@ -72,11 +70,7 @@ def write_demo_crawl(
     Raises:
         InputError: ``out`` holds something else, or an argument makes no sense.
     """
-    if domain not in DOMAINS:
-        raise InputError(f"demo crawl: no domain {domain!r}; there are: {', '.join(DOMAINS)}")
-    plan = CrawlPlan(pairs, pairs if labeler_pairs is None else labeler_pairs, seed, domain)
-    if min(plan.pairs, plan.labeler_pairs) < 1 or seed < 0:
-        raise InputError("demo crawl: pairs must be at least 1 and the seed at least 0")
+    plan = _settle(pairs, pairs if labeler_pairs is None else labeler_pairs, seed, domains)
     if _is_there(out, plan):
         say(f"demo crawl: {out} is there already, reused")
         return out
@@ -88,6 +82,12 @@ def write_demo_crawl(
         shutil.rmtree(partial, ignore_errors=True)
     say(f"demo crawl: {plan.pairs} pairs and {plan.labeler_pairs} for the labeler in {out}")
     return out
+
+
+def _settle(pairs: int, labeler_pairs: int, seed: int, domains: Sequence[str]) -> CrawlPlan:
+    if min(pairs, labeler_pairs) < 1 or seed < 0:
+        raise InputError("demo crawl: pairs must be at least 1 and the seed at least 0")
+    return CrawlPlan(pairs, labeler_pairs, seed, ",".join(settle_domains(domains)))
 
 
 def _is_there(out: Path, plan: CrawlPlan) -> bool:
@@ -136,15 +136,15 @@ class _Job:
 
 
 def _write_all(folder: Path, plan: CrawlPlan, workers: int) -> None:
-    domain = DOMAINS[plan.domain]()
-    _write_knowledge_base(folder / "knowledge_base.csv", domain)
+    mixture = Mixture(plan.domain.split(","))
+    write_knowledge_base(folder / "knowledge_base.csv", mixture.domains)
     for name in ("crawl", "labeler", "evaluation", "truth"):
         (folder / name).mkdir()
-    _write_class_names(folder / "evaluation" / "classes.csv", domain)
+    write_class_names(folder / "evaluation", mixture.domains)
     jobs = [
         *_shard_jobs(folder, plan, "crawl", plan.pairs),
         *_shard_jobs(folder, plan, "labeler", plan.labeler_pairs),
-        *(_Job(folder, plan, "evaluation", i, i, i + 1) for i in range(len(domain.drawn))),
+        *(_Job(folder, plan, "evaluation", i, i, i + 1) for i in range(len(mixture.classes))),
     ]
     truth: dict[str, list[dict[str, Any]]] = {"crawl": [], "labeler": [], "evaluation": []}
     done = _run_jobs(jobs, workers)
@@ -157,7 +157,7 @@ def _write_all(folder: Path, plan: CrawlPlan, workers: int) -> None:
         name.lower(): getattr(noise, name)
         for name in ("TEXT_KINDS", "FAULTS", "RENDERED_TEXT", "TITLES", "LOWER_CASE", "FAME_POWER")
     }
-    mark = {"plan": asdict(plan), "shares": shares, "classes": len(domain.drawn)}
+    mark = {"plan": asdict(plan), "shares": shares, "classes": len(mixture.classes)}
     (folder / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
 
 
@@ -189,39 +189,39 @@ def _start_worker(parent: int) -> None:
     threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
 
 
-_domains: dict[str, Domain] = {}  # a process draws each flag once
+_mixtures: dict[str, Mixture] = {}  # a process draws each flat picture once
 
 
 def _run_job(job: _Job) -> tuple[str, list[dict[str, Any]]]:
-    if job.plan.domain not in _domains:
-        _domains[job.plan.domain] = DOMAINS[job.plan.domain]()
-    domain = _domains[job.plan.domain]
+    named = job.plan.domain
+    if named not in _mixtures:
+        _mixtures[named] = Mixture(named.split(","))
     if job.part == "evaluation":
-        return job.part, _write_class(job, domain)
-    return job.part, _write_shard(job, domain)
+        return job.part, _write_class(job, _mixtures[named])
+    return job.part, _write_shard(job, _mixtures[named])
 
 
-def _write_class(job: _Job, domain: Domain) -> list[dict[str, Any]]:
-    entity = domain.drawn[job.start]
-    folder = job.folder / "evaluation" / entity.entity_id
+def _write_class(job: _Job, mixture: Mixture) -> list[dict[str, Any]]:
+    domain, entity = mixture.classes[job.start]
+    folder = job.folder / "evaluation" / evaluation_folder(mixture.domains, domain, entity)
     folder.mkdir()
     for number in range(EVALUATION_IMAGES):
-        data = evaluation_image(domain, entity, number, job.seed)
+        data = mixture.evaluation_image(domain, entity, number, job.seed)
         (folder / f"{number:03d}.jpg").write_bytes(data)
     return []
 
 
-def _write_shard(job: _Job, domain: Domain) -> list[dict[str, Any]]:
+def _write_shard(job: _Job, mixture: Mixture) -> list[dict[str, Any]]:
     pairs = job.plan.pairs if job.part == "crawl" else job.plan.labeler_pairs
-    plans = plan_samples(domain, pairs, job.seed)
+    plans = mixture.plan(pairs, job.seed)
     size = _shard_size(pairs)
     keys = [f"{i // size:05d}{i % size:04d}" for i in range(job.stop)]
     truth: list[dict[str, Any]] = []
 
     def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
         for index in range(job.start, job.stop):
-            made: MadeSample = make_sample(domain, plans, index, job.seed)
-            original = plans[index].original
+            made = plans.make(index)
+            original = plans.original(index)
             truth.append(
                 {
                     "shard": f"{job.number:05d}",
@@ -235,29 +235,3 @@ def _write_shard(job: _Job, domain: Domain) -> list[dict[str, Any]]:
 
     write_tar(job.folder / job.part / f"{job.number:05d}.tar", samples())
     return truth
-
-
-def _write_knowledge_base(path: Path, domain: Domain) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["entity_id", "name", "aliases", "description", "prior", "parents"])
-        for entity in (*domain.drawn, *domain.known):
-            writer.writerow(
-                [
-                    entity.entity_id,
-                    entity.name,
-                    "|".join(entity.aliases),
-                    entity.description,
-                    f"{entity.prior:g}",
-                    "|".join(entity.parents),
-                ]
-            )
-
-
-def _write_class_names(path: Path, domain: Domain) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["folder", "name", "domain"])
-        for entity in domain.drawn:
-            name = domain.wording.class_name.format(name=entity.name)
-            writer.writerow([entity.entity_id, name, domain.name])

@@ -1,14 +1,18 @@
 """What a domain of the demo crawl brings: things to draw, and how the web speaks of them.
 
-A domain is one module with one function that returns a `Domain`. The crawl, its noise, its files
-and its truth know nothing of flags.
+A domain is one class that has what `Domain` asks for. The crawl, its noise, its files
+and its truth know nothing of flags, butterflies or vases.
 """
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from importlib import resources
+from typing import Any, Protocol
 
 import numpy as np
+import yaml
 from PIL import Image
 
 
@@ -86,3 +90,16 @@ class Domain(Protocol):
         self, entity_id: str, rng: np.random.Generator, size: tuple[int, int]
     ) -> Image.Image:
         """A photograph of the entity in a scene drawn by ``rng``; RGB, ``size`` = (w, h)."""
+
+
+def slug(name: str) -> str:
+    """``name`` as an id: small ASCII letters, digits and hyphens."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+
+
+def read_words(name: str) -> dict[str, Any]:
+    """A YAML file of this package."""
+    text = resources.files("openmofi.demo").joinpath(name).read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded

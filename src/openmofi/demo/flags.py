@@ -1,15 +1,11 @@
 """The first domain: flags of countries and regions, drawn by code."""
 
-import re
-import unicodedata
-from importlib import resources
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
 
-from openmofi.demo.domain import Entity, Wording
+from openmofi.demo.domain import Entity, Wording, read_words, slug
 from openmofi.demo.drawing import draw_shapes
 from openmofi.demo.scenes import photograph
 
@@ -82,14 +78,14 @@ class FlagDomain:
     name = "flags"
 
     def __init__(self) -> None:
-        flags, others = _read("flags.yaml"), _read("namesakes.yaml")
+        flags, others = read_words("flags.yaml"), read_words("namesakes.yaml")
         self._shapes = {key: row["draw"].split(";") for key, row in flags.items()}
         self._flat: dict[str, Image.Image] = {}
         self.drawn = tuple(_flag_entity(key, row) for key, row in flags.items())
         self.known = (
             *(_other_entity(key, row) for key, row in others["entities"].items()),
             *_cities(flags),
-            *(Entity(_slug(name), name, (), what, (), 50) for name, what in _CONTINENTS.items()),
+            *(Entity(slug(name), name, (), what, (), 50) for name, what in _CONTINENTS.items()),
         )
         namesakes: dict[str, list[tuple[str, str]]] = {}
         for key, row in others["entities"].items():
@@ -120,19 +116,13 @@ class FlagDomain:
         return self._flat[entity_id]
 
 
-def _read(name: str) -> dict[str, Any]:
-    text = resources.files("openmofi.demo").joinpath(name).read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
-    return loaded
-
-
 def _flag_entity(key: str, row: dict[str, Any]) -> Entity:
     return Entity(
         entity_id=key,
         name=row["name"],
         aliases=tuple(row["other"]),
         description=f"{row['what']}; flag: {row['looks']}",
-        parents=(_slug(row["continent"]),),
+        parents=(slug(row["continent"]),),
         prior=float(row["fame"]),
         adjective=row["other"][0],
         place=row["capital"],
@@ -140,7 +130,7 @@ def _flag_entity(key: str, row: dict[str, Any]) -> Entity:
 
 
 def _other_entity(key: str, row: dict[str, Any]) -> Entity:
-    continent = (_slug(row["continent"]),) if "continent" in row else ()
+    continent = (slug(row["continent"]),) if "continent" in row else ()
     return Entity(
         entity_id=key,
         name=row["name"],
@@ -161,10 +151,5 @@ def _cities(flags: dict[str, Any]) -> list[Entity]:
     for city, keys in owners.items():
         of = " and ".join(flags[key]["name"] for key in keys)
         fame = max(flags[key]["fame"] for key in keys) / 2
-        cities.append(Entity(_slug(city), city, (), f"capital of {of}", tuple(keys), fame))
+        cities.append(Entity(slug(city), city, (), f"capital of {of}", tuple(keys), fame))
     return cities
-
-
-def _slug(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")

@@ -39,6 +39,6 @@ TITLES = {"none": 0.40, "general": 0.45, "names": 0.15}
 LOWER_CASE = 0.12  # of alt texts written in small letters throughout
 UPPER_CASE = 0.03
 
-# An entity's share of the crawl goes with fame to this power: the best known are about four times
-# as frequent as the least known.
+# An entity's share of its domain goes with fame to this power: the best known flags and vases are
+# about four times as frequent as the least known, the best known butterflies about twenty times.
 FAME_POWER = 0.3

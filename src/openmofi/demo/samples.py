@@ -55,9 +55,9 @@ class MadeSample:
 def plan_samples(domain: Domain, pairs: int, seed: Seed) -> list[SamplePlan]:
     """Share out kinds, faults and entities. Shares are met exactly, up to rounding."""
     rng = np.random.default_rng([*seed, 0])
-    kinds = _share_out(TEXT_KINDS, pairs, rng)
-    faults = _share_out({**FAULTS, "": 1 - sum(FAULTS.values())}, pairs, rng)
-    lettered = _share_out({"yes": RENDERED_TEXT, "": 1 - RENDERED_TEXT}, pairs, rng)
+    kinds = share_out(TEXT_KINDS, pairs, rng)
+    faults = share_out({**FAULTS, "": 1 - sum(FAULTS.values())}, pairs, rng)
+    lettered = share_out({"yes": RENDERED_TEXT, "": 1 - RENDERED_TEXT}, pairs, rng)
     entities = _draw_entities(domain, kinds, rng)
     plans: list[SamplePlan] = []
     sound: list[int] = []
@@ -78,7 +78,7 @@ def plan_samples(domain: Domain, pairs: int, seed: Seed) -> list[SamplePlan]:
     return plans
 
 
-def _share_out(shares: dict[str, float], count: int, rng: np.random.Generator) -> list[str]:
+def share_out(shares: dict[str, float], count: int, rng: np.random.Generator) -> list[str]:
     """``count`` names in random order, each as often as its share says."""
     edges = np.cumsum([0.0, *shares.values()]) / sum(shares.values()) * count
     names = [n for n, a, b in zip(shares, edges, edges[1:], strict=False)

@@ -1,6 +1,7 @@
 """Photographs of flat pictures: waving, tilted, lit, cropped, partly hidden, before scenery."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,20 +10,34 @@ from PIL import Image, ImageFilter
 
 Floats = npt.NDArray[np.floating[Any]]
 
-_OVER = 2  # scenes are computed larger by this and shrunk, so that edges are smooth
+OVER = 2  # scenes are computed larger by this and shrunk, so that edges are smooth
 _ASPECT = 1.5  # of the flat picture
+
+# Where flags are photographed; sums to 1.
+PLACES = {"sky": 0.35, "blobs": 0.2, "wall": 0.15, "land": 0.2, "plain": 0.1}
 
 
 def photograph(flat: Image.Image, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """Photograph ``flat`` (RGB, 3:2) in a scene that ``rng`` draws; RGB of ``size`` (w, h)."""
-    width, height = size[0] * _OVER, size[1] * _OVER
-    scene = _background(rng, width, height)
+    width, height = size[0] * OVER, size[1] * OVER
+    scene = background(rng, width, height)
     u, v, shade = _pose(rng, width, height)
     inside = (u >= 0) & (u < 1) & (v >= 0) & (v < 1)
-    cloth = _sample(np.asarray(flat, dtype=np.float32), u[inside], v[inside])
+    cloth = sample(np.asarray(flat, dtype=np.float32), u[inside], v[inside])
     if rng.random() < 0.35:
         _draw_pole(rng, scene, u, v)
     scene[inside] = cloth * shade[inside][:, None]
+    return finish(rng, scene, size)
+
+
+def finish(rng: np.random.Generator, scene: Floats, size: tuple[int, int]) -> Image.Image:
+    """Hide a part of some scenes, light all, and take the picture; RGB of ``size`` (w, h).
+
+    Args:
+        rng: Draws what the scene itself has not settled.
+        scene: Float [h * `OVER`, w * `OVER`, 3], 0 to 255; changed in place.
+        size: Of the picture.
+    """
     if rng.random() < 0.3:
         _hide_a_part(rng, scene)
     scene = _light(rng, scene)
@@ -31,27 +46,33 @@ def photograph(flat: Image.Image, rng: np.random.Generator, size: tuple[int, int
     return _lens(rng, image)
 
 
-def _grid(width: int, height: int) -> tuple[Floats, Floats]:
+def grid(width: int, height: int) -> tuple[Floats, Floats]:
     """Coordinates of pixel centres in heights of the image, the origin in its middle."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     return (x + 0.5 - width / 2) / height, (y + 0.5 - height / 2) / height
 
 
-def _noise(rng: np.random.Generator, width: int, height: int, cells: int) -> Floats:
+def smooth_noise(rng: np.random.Generator, width: int, height: int, cells: int) -> Floats:
     """Smooth noise from 0 to 1, [height, width], ``cells`` patches across."""
     coarse = rng.random((max(2, cells * height // width), max(2, cells))).astype(np.float32)
     image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     return np.clip(np.asarray(image, dtype=np.float32), 0, 1)
 
 
-def _background(rng: np.random.Generator, width: int, height: int) -> Floats:
-    """Sky, bokeh, a wall, fields under the sky, or plain paper; float [height, width, 3]."""
-    kind = rng.choice(["sky", "blobs", "wall", "land", "plain"], p=[0.35, 0.2, 0.15, 0.2, 0.1])
+def background(
+    rng: np.random.Generator, width: int, height: int, places: Mapping[str, float] = PLACES
+) -> Floats:
+    """One of ``places`` with its share: sky, bokeh, a wall, fields under the sky, or plain paper.
+
+    Returns:
+        Float [height, width, 3], 0 to 255.
+    """
+    kind = rng.choice(list(places), p=list(places.values()))
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     if kind == "plain":
         return np.full((height, width, 3), rng.uniform(150, 250), np.float32)
     if kind == "blobs":
-        layers = [_noise(rng, width, height, 5) for _ in range(3)]
+        layers = [smooth_noise(rng, width, height, 5) for _ in range(3)]
         base = rng.uniform(20, 90, 3).astype(np.float32)
         blobs: Floats = base + np.stack(layers, -1) * np.float32(rng.uniform(80, 160))
         return blobs
@@ -63,11 +84,12 @@ def _background(rng: np.random.Generator, width: int, height: int) -> Floats:
         return wall
     top, bottom = _sky_colours(rng)
     scene: Floats = top + (bottom - top) * ramp  # [height, 1, 3]
-    clouds = _noise(rng, width, height, int(rng.integers(3, 7)))[..., None]
+    clouds = smooth_noise(rng, width, height, int(rng.integers(3, 7)))[..., None]
     scene = scene + (250 - scene) * np.clip(clouds - rng.uniform(0.3, 0.8), 0, 1) * 1.5
     if kind == "land":
         ground = np.array([70, 95, 50], np.float32) * rng.uniform(0.6, 1.3, 3).astype(np.float32)
-        horizon = rng.uniform(0.55, 0.8) + 0.1 * (_noise(rng, width, 2, 6)[:1, :, None] - 0.5)
+        level = rng.uniform(0.55, 0.8)
+        horizon = level + 0.1 * (smooth_noise(rng, width, 2, 6)[:1, :, None] - 0.5)
         grass = ground + rng.normal(0, 12, (height, width, 1)).astype(np.float32)
         scene = np.where(ramp > horizon, grass, scene)
     return np.array(np.broadcast_to(scene, (height, width, 3)), dtype=np.float32)
@@ -82,7 +104,7 @@ def _sky_colours(rng: np.random.Generator) -> tuple[Floats, Floats]:
 
 def _pose(rng: np.random.Generator, width: int, height: int) -> tuple[Floats, Floats, Floats]:
     """Where each pixel looks on the flat picture (u, v; 0 to 1 inside), and how bright it is."""
-    x, y = _grid(width, height)
+    x, y = grid(width, height)
     if rng.random() < 0.12:  # a scan or clip art: the whole frame
         shade = np.ones_like(x)
         return x * height / width + 0.5, y + 0.5, shade
@@ -117,10 +139,10 @@ def _wave(rng: np.random.Generator, u: Floats, v: Floats) -> tuple[Floats, Float
     return u, v, np.clip(shade, 0.45, 1.35).astype(np.float32)
 
 
-def _sample(flat: Floats, u: Floats, v: Floats) -> Floats:
-    """Bilinear samples of ``flat`` at u, v [n], 0 to 1; float [n, 3]."""
+def sample(flat: Floats, u: Floats, v: Floats) -> Floats:
+    """Bilinear samples of ``flat`` [height, width, c] at u, v [n], 0 to 1; float [n, c]."""
     rows, columns = flat.shape[:2]
-    flat = flat.reshape(-1, 3)
+    flat = flat.reshape(-1, flat.shape[2])
     x = np.clip(u * columns - 0.5, 0, columns - 1.001)
     y = np.clip(v * rows - 0.5, 0, rows - 1.001)
     x0, y0 = x.astype(np.int32), y.astype(np.int32)
@@ -139,7 +161,7 @@ def _draw_pole(rng: np.random.Generator, scene: Floats, u: Floats, v: Floats) ->
 def _hide_a_part(rng: np.random.Generator, scene: Floats) -> None:
     """Something dark or bright stands before up to a fifth of the frame: a head, a twig, a bar."""
     height, width = scene.shape[:2]
-    x, y = _grid(width, height)
+    x, y = grid(width, height)
     colour = rng.uniform(10, 130, 3).astype(np.float32)
     kind = rng.integers(3)
     if kind == 0:  # a head and shoulders at the lower edge
@@ -149,7 +171,7 @@ def _hide_a_part(rng: np.random.Generator, scene: Floats) -> None:
         slope, shift = rng.normal(0, 1.2), rng.uniform(-0.45, 0.45)
         mask = np.abs(x - slope * y - shift) < rng.uniform(0.02, 0.05)
     else:  # leaves
-        leaves = _noise(rng, width, height, 12)
+        leaves = smooth_noise(rng, width, height, 12)
         corner = rng.choice([-1, 1]) * x + rng.choice([-1, 1]) * y
         mask = (leaves > 0.45) & (corner > 0.55)
         colour = np.array([40, 75, 35], np.float32)
@@ -159,7 +181,7 @@ def _hide_a_part(rng: np.random.Generator, scene: Floats) -> None:
 def _light(rng: np.random.Generator, scene: Floats) -> Floats:
     """Exposure, colour of the light, its falling off to a side, a shadow, pale colours."""
     height, width = scene.shape[:2]
-    x, y = _grid(width, height)
+    x, y = grid(width, height)
     angle = rng.uniform(0, 2 * math.pi)
     slope = rng.uniform(0, 0.35) * (x * math.cos(angle) + y * math.sin(angle))
     gain = rng.uniform(0.68, 1.18) * (1 + slope)

@@ -197,7 +197,11 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"pairs": 0}, "at least 1"), ({"seed": -1}, "at least 0"), ({"domain": "owls"}, "no domain")],
+    [
+        ({"pairs": 0}, "at least 1"),
+        ({"seed": -1}, "at least 0"),
+        ({"domains": ("owls",)}, "no domain 'owls'"),
+    ],
 )
 def test_senseless_options_are_refused(
     tmp_path: Path, options: dict[str, Any], message: str
