@@ -7,6 +7,7 @@ import yaml
 
 from openmofi.textregions.config import DetectConfig
 
+PD = ("inference.pdmodel", "inference.pdiparams")
 JSON = ("inference.json", "inference.pdiparams")
 ONNX = ("inference.onnx",)
 
