@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 S3_VENV := .venv-s3
 PADDLE_VENV := .venv-paddleocr
+AGREEMENT := .venv-agreement
 DEMO_DATA ?= build/demo-crawl
 DEMO_PAIRS ?= 4000
 # Options of the demo were chosen on seed 1; what it reports is of pictures nobody has tuned on.
@@ -13,7 +14,7 @@ MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/build/mlflow.db
 export OPENMOFI_ROOT MLFLOW_TRACKING_URI
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-paddleocr lint format typecheck compile bench mlflow-ui constraints
+.PHONY: help setup demo test test-paddleocr test-agreement lint format typecheck compile bench mlflow-ui constraints
 .PHONY: constraints-paddleocr clean
 
 help:  ## List the targets
@@ -51,6 +52,12 @@ test: setup  ## All tests that need no GPU and no cluster
 
 test-paddleocr: $(VENV)/.ready $(PADDLE_VENV)/.ready  ## The real paddleocr, in an environment of 2 GB
 	$(PADDLE_VENV)/bin/python -m pytest -m paddleocr tests/unit/textregions/paddleocr_backend
+
+# Without what they depend on, which is here already in versions that they do not pin.
+test-agreement: $(VENV)/.ready  ## Evaluation beside clip-benchmark and pytorch-metric-learning
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $(AGREEMENT) \
+	  clip-benchmark==1.6.2 pytorch-metric-learning==2.9.0
+	PYTHONPATH=$(AGREEMENT) $(BIN)/python -m pytest -rs tests/unit/evaluation/test_agreement.py
 
 lint: $(VENV)/.ready  ## ruff: rules and format
 	$(BIN)/ruff check .

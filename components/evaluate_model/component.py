@@ -18,7 +18,7 @@ def evaluate_model(
 
     Args:
         candidate: URI of the `model` manifest to measure.
-        data: Folder of class folders with held-out images.
+        data: Held-out images: class folders, GPR1200, ImageNet or Karpathy's JSON.
         manifest: The manifest's JSON; URI, digest and counts as metadata.
         metrics: Every number of the manifest.
         report: The evaluation report.

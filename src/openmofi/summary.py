@@ -14,6 +14,8 @@ _SECTIONS = ("counts", "totals", "metrics", "splits")
 _NOT_METRICS = {"schema_version", "stage_version"}
 # A page that a kind of manifest names by its store key.
 _PAGES = ("card", "report")
+# And whatever else lies beside it for people and programs, by its address.
+_FILES = (*_PAGES, "report_json")
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class ManifestSummary:
 
     Args:
         text: Its JSON.
-        metadata: URI, kind, digest, and the counts as they stand.
+        metadata: URI, kind, digest, the counts as they stand, and the addresses of pages.
         metrics: Every number of its counts, totals and metrics. Names hold letters, digits and
             ``_ - . /`` only; values are finite.
         html: The page that it names (data card, report), or an empty string.
@@ -57,10 +59,15 @@ def summarize(uri: str) -> ManifestSummary:
     manifest = read_manifest(uri, kind)
     content = manifest.content
     shown = {name: content[name] for name in ("counts", "totals") if content.get(name)}
+    files = {
+        name: f"{manifest.store.uri}/{content[name]}"
+        for name in _FILES
+        if isinstance(content.get(name), str)
+    }
     page = next((content[name] for name in _PAGES if isinstance(content.get(name), str)), "")
     return ManifestSummary(
         text=json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False),
-        metadata={"uri": uri, "kind": kind, "digest": manifest.digest, **shown},
+        metadata={"uri": uri, "kind": kind, "digest": manifest.digest, **shown, **files},
         metrics=dict(_metrics(content)),
         html=manifest.store.get(page).decode() if page else "",
     )

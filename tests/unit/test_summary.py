@@ -76,3 +76,12 @@ def test_the_text_is_the_manifests_json(store):
 def test_anything_else_is_refused(uri):
     with pytest.raises(InputError, match="is not a manifest"):
         manifest_kind(uri)
+
+
+def test_metadata_says_where_the_page_and_the_json_beside_it_lie(store):
+    store.put("pages/one.html", b"<p>one</p>")
+    content = {"report": "pages/one.html", "report_json": "pages/one.json"}
+    made = write_manifest(store, "evaluation", "abc", content)
+    found = summarize(made.uri).metadata
+    assert found["report"] == f"{store.uri}/pages/one.html"
+    assert found["report_json"] == f"{store.uri}/pages/one.json"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from openmofi import __version__
 from openmofi.cli import (
+    compare,
     dataset,
     demo,
     entities,
@@ -22,7 +23,7 @@ from openmofi.errors import OpenMofiError
 
 _ROOMS = (
     demo, kb, models, ingest, entities, labeling, textregions, dataset, training, evaluation,
-    registry,
+    compare, registry,
 )  # fmt: skip
 
 

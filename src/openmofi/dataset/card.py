@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 from PIL import Image
 
+from openmofi import pages
 from openmofi.dataset import card_page
 from openmofi.dataset.causes import Cause, funnel
 from openmofi.dataset.facts import SCORE_BINS, Counts, Histograms
@@ -95,7 +96,7 @@ def _funnel(counts: Mapping[str, int]) -> str:
         [escape(step), escape(cause), f"{number:,}", f"{rest:,}", card_page.bar(rest / seen)]
         for step, cause, number, rest in rows
     ]
-    return card_page.table(["step", "cause", "samples", "left", ""], body)
+    return pages.table(["step", "cause", "samples", "left", ""], body)
 
 
 def _text(
@@ -115,7 +116,7 @@ def _text(
         f"<p>{number:,} pictures hold text by the rule: a box of confidence "
         f"{rule['min_confidence']:.4g} or more that covers {rule['min_area']:.4g} to "
         f"{rule['max_area']:.4g} of the picture. What each policy does with them, whatever else "
-        f"drops them:</p>{card_page.table(['policy', '', 'dropped', 'not dropped'], rows)}"
+        f"drops them:</p>{pages.table(['policy', '', 'dropped', 'not dropped'], rows)}"
     )
     if histogram.sum():
         body += (
@@ -168,7 +169,7 @@ def _entities(vocabulary: pa.Table) -> str:
     ]
     head = ["class", "id", "name", "description", "images", ""]
     more = f"<p>And {len(rows) - _TOP_ENTITIES:,} more.</p>" if len(rows) > _TOP_ENTITIES else ""
-    return card_page.table(head, body) + more
+    return pages.table(head, body) + more
 
 
 def _gallery(

@@ -1,4 +1,4 @@
-"""Pieces of a plain HTML page that stands alone: no script, nothing loaded from elsewhere."""
+"""Pieces of the data card's page: no script, nothing loaded from elsewhere."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -6,53 +6,17 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-_STYLE = """
-:root { color-scheme: light dark; --text: #222; --page: #fff; --soft: #f4f4f4; --line: #ddd;
-        --bar: #4a6d8c; --cut: #b03a2e; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #ddd; --page: #181a1b; --soft: #26292b; --line: #3c4043; --bar: #7fa6c9;
-          --cut: #ef8a7e; }
-}
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
-       max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .15rem .7rem .15rem 0; vertical-align: top;
-         border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-th { font-weight: 600; }
-svg rect { fill: var(--bar); } svg line { stroke: var(--cut); }
-svg text { font-size: 11px; fill: var(--text); }
-svg.bar { width: 10rem; height: 10px; } svg.histogram { max-width: 100%; height: auto; }
-.figures { display: flex; flex-wrap: wrap; gap: .8rem; }
-figure { margin: 0; width: 8.5rem; font-size: 12px; line-height: 1.35; overflow-wrap: anywhere; }
-figure img, figure .none { max-width: 96px; min-height: 24px; background: var(--soft); }
-figure b { font-weight: 600; }
-pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: 12px; }
-@media (max-width: 40rem) {
-  body { padding: 0 .5rem; }
-  th, td { font-size: 12px; line-height: 1.35; padding-right: .3rem; }
-  svg.bar { width: 2.5rem; }
-}
-"""
+from openmofi import pages
 
 
 def page(*, title: str, summary: str, sections: Iterable[tuple[str, str]]) -> str:
     """The whole page. Titles and summary are escaped here; the sections' bodies are HTML."""
     body = "\n".join(f"<h2>{escape(head)}</h2>\n{content}" for head, content in sections)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style></head>\n"
-        f"<body>\n<h1>{escape(title)}</h1>\n<p>{escape(summary)}</p>\n{body}\n</body>\n</html>\n"
+    return pages.page(
+        title,
+        f"<h1>{escape(title)}</h1>\n<p>{escape(summary)}</p>\n{body}",
+        style=pages.read_part("openmofi.dataset", "card.css"),
     )
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table. Cells are HTML, escaped by the caller."""
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table>\n<tr>{top}</tr>\n{body}\n</table></div>'
 
 
 def bar(share: float) -> str:

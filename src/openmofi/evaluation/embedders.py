@@ -1,14 +1,18 @@
-"""What evaluation measures: a model of the store, or the colour-histogram baseline."""
+"""What evaluation measures: any model, vectors from a file, or the colour-histogram baseline."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from openmofi.evaluation.retrieval import FloatArray
+from openmofi.errors import InputError
+from openmofi.evaluation.retrieval import FloatArray, load_array
+from openmofi.image_set import ImageSet
+from openmofi.keys import hash_file
 from openmofi.versions import read_manifest
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ class Embedder:
         embed_images: RGB images to [B, D] floats.
         embed_texts: Texts to [B, D] floats; None if it reads no text.
         batch_size: Images a call.
+        rows: Vectors [N, D] of a whole set that are there already; None if they are computed.
     """
 
     name: str
@@ -36,6 +41,41 @@ class Embedder:
     embed_images: Callable[[Sequence[Image.Image]], FloatArray]
     embed_texts: Callable[[Sequence[str]], FloatArray] | None = None
     batch_size: int = 64
+    rows: Callable[[ImageSet], FloatArray] | None = None
+
+
+def is_array(source: str) -> bool:
+    """Whether a candidate is vectors in a file, and no model."""
+    return source.endswith(".npy")
+
+
+def find_model(source: str, root: str) -> str:
+    """URI of the manifest of a model; what has none yet is imported first.
+
+    A result must not depend on a name that can move, so the model is copied into the store and
+    known by its digest from then on, as pipelines do it.
+
+    Args:
+        source: URI of a ``model`` manifest; a folder in open_clip's layout, which an export of
+            ours is, or in transformers'; ``hf-hub:org/name``; or an open_clip architecture, with
+            ``@`` and the tag of its weights: ``ViT-B-32@laion2b_s34b_b79k``.
+        root: The store for the copy.
+
+    Raises:
+        InputError: The source is unknown, incomplete, damaged or out of reach.
+    """
+    if "/manifests/" in source:
+        return source
+    from openmofi.models.importing import import_model
+
+    if source.startswith("hf-hub:") or Path(source).exists():
+        return import_model(root, source=source)
+    name, _, tag = source.partition("@")
+    if not tag and "/" not in source:
+        raise InputError(
+            f"model {source!r} names no weights; write {source}@TAG, an hf-hub:org/name or a folder"
+        )
+    return import_model(root, source=name, pretrained=tag)
 
 
 def model_embedder(model: str, *, device: str = "cpu", batch_size: int = 64) -> Embedder:
@@ -63,6 +103,37 @@ def model_name(model: str) -> str:
     origin = manifest.content.get("origin") or {}
     name = origin.get("name") or origin.get("source") or origin.get("kind") or "model"
     return f"{str(name).rstrip('/').rpartition('/')[2]} ({manifest.digest[:8]})"
+
+
+def array_embedder(path: Path) -> Embedder:
+    """Vectors from elsewhere: row i of the file is image i of the evaluation set, as it is sorted.
+
+    Raises:
+        InputError: The file is missing or holds no floats of shape N x D; later, if it is asked
+            for other images than the set's.
+    """
+    vectors = load_array(path)
+    if vectors.ndim != 2 or vectors.dtype.kind != "f":
+        raise InputError(f"{path} holds {vectors.dtype} {vectors.shape}, not floats of N x D")
+    served: list[str] = []  # digest of the one set that the rows belong to
+
+    def rows(images: ImageSet) -> FloatArray:
+        if images.digest not in served and served:
+            raise InputError(
+                f"{path} holds vectors of the evaluation set alone; for images from other folders "
+                "use a model, or `openmofi evaluate arrays`"
+            )
+        if len(images.paths) != len(vectors):
+            raise InputError(
+                f"{path} has {len(vectors)} rows, and the evaluation set {len(images.paths)} images"
+            )
+        served.append(images.digest)
+        return np.asarray(vectors, dtype=np.float32)
+
+    def refuse(images: Sequence[Image.Image]) -> FloatArray:
+        raise InputError(f"{path} holds vectors of {len(vectors)} images and embeds no others")
+
+    return Embedder(path.name, hash_file(path), refuse, rows=rows)
 
 
 def colour_histogram() -> Embedder:

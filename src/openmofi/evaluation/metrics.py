@@ -2,6 +2,10 @@
 
 A model's result is a set of columns, one number a query: average precision, or 1.0 for a correct
 answer. A metric is the mean of a column, or the ratio of two means.
+
+A difference of two models is noise if its interval holds zero: then not even its sign is known.
+That is the only rule, wherever differences are shown or decided on; nothing looks at whether the
+two models' own intervals overlap, which hides differences that pairing sees.
 """
 
 import re
@@ -12,9 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openmofi.evaluation.bootstrap import Draws, Interval, interval_of, resampled_means
+from openmofi.errors import InputError
+from openmofi.evaluation.bootstrap import (
+    Draws,
+    Interval,
+    interval_of,
+    judged_units,
+    resampled_means,
+)
 
 Columns = Mapping[str, npt.NDArray[np.float64]]  # name to [N]
+Groups = npt.NDArray[np.int64] | None
 
 RETRIEVAL = "retrieval/map"
 LEAVE_ONE_OUT = "retrieval/map_leave_one_out"
@@ -34,32 +46,58 @@ class Difference(Interval):
 
     @property
     def noise(self) -> bool:
-        """Whether the interval holds zero, so that the sign is not known."""
+        """Whether the interval holds zero, so that the sign is not known. Also if it is unknown."""
         return not (self.low > 0 or self.high < 0)
 
 
-def summarise(columns: Columns, draws: Draws) -> dict[str, Interval]:
-    """Every metric of one model in percent, with its interval."""
-    means, drawn = _means(columns, draws)
+@dataclass(frozen=True)
+class _Sampled:
+    """One metric in percent: over all queries, and over each draw [samples]."""
+
+    mean: float
+    drawn: npt.NDArray[np.float64]
+    queries: int
+    units: int
+
+
+def summarise(columns: Columns, draws: Draws, groups: Groups = None) -> dict[str, Interval]:
+    """Every metric of one model in percent, with its interval.
+
+    Args:
+        columns: Of one or several sets of queries; those of equal length are one set.
+        draws: How to draw.
+        groups: [N] class of each query, for the columns of N queries: classes are drawn, each
+            with all its queries. Other columns, and all without it, are drawn by query.
+    """
     return {
-        name: interval_of(means[name], drawn[name], draws, queries=_queries(columns, name))
-        for name in means
+        name: interval_of(one.mean, one.drawn, draws, queries=one.queries, units=one.units)
+        for name, one in _sampled(columns, draws, groups).items()
     }
 
 
-def compare(first: Columns, second: Columns, draws: Draws) -> dict[str, Difference]:
-    """Every metric that both models have: first minus second in percentage points, paired."""
-    means, drawn = _means(first, draws)
-    other_means, other_drawn = _means(second, draws)
+def compare(
+    first: Columns, second: Columns, draws: Draws, groups: Groups = None
+) -> dict[str, Difference]:
+    """Every metric that both models have: first minus second in percentage points, paired.
+
+    A query counts where both models were judged on it.
+
+    Args:
+        first: Columns of one model.
+        second: Of the other, on the same queries.
+        draws: How to draw.
+        groups: As for `summarise`.
+
+    Raises:
+        InputError: A column has not as many queries for one model as for the other.
+    """
+    ours, theirs = _on_the_same_queries(first, second)
+    one, other = _sampled(ours, draws, groups), _sampled(theirs, draws, groups)
     result = {}
-    for name in means:
-        if name not in other_means:
-            continue
+    for name, mine in one.items():
+        drawn = mine.drawn - other[name].drawn  # the same draws: same queries, same seed
         found = interval_of(
-            means[name] - other_means[name],
-            drawn[name] - other_drawn[name],  # the same draws: same queries, same seed
-            draws,
-            queries=_queries(first, name),
+            mine.mean - other[name].mean, drawn, draws, queries=mine.queries, units=mine.units
         )
         result[name] = Difference(found.value, found.low, found.high, found.queries)
     return result
@@ -115,18 +153,59 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _means(columns: Columns, draws: Draws) -> tuple[dict[str, float], dict[str, Any]]:
-    """Every metric in percent: over all queries, and over each draw."""
-    names = list(columns)
-    stacked = np.stack([columns[name] for name in names], axis=1)
-    means = dict(zip(names, 100 * _column_means(stacked), strict=True))
-    drawn = dict(zip(names, 100 * resampled_means(stacked, draws).T, strict=True))
+def headline(names: Iterable[str]) -> list[str]:
+    """The metrics without their parts: those of single domains, ``retrieval/map/<domain>``.
+
+    The suites of the default config come first, in a fixed order, the others as they are given.
+    """
+    order = (RETRIEVAL, LEAVE_ONE_OUT, ZERO_SHOT, CLEAN, ATTACKED, RETENTION, FOOLED)
+    present = dict.fromkeys(names)
+    known = [name for name in order if name in present]
+    others = [name for name in present if name not in order]
+    return known + [name for name in others if name.rpartition("/")[0] not in present]
+
+
+def _sampled(columns: Columns, draws: Draws, groups: Groups) -> dict[str, _Sampled]:
+    found: dict[str, _Sampled] = {}
+    for queries in dict.fromkeys(len(column) for column in columns.values()):
+        names = [name for name, column in columns.items() if len(column) == queries]
+        together = groups if groups is not None and len(groups) == queries else None
+        stacked = np.stack([columns[name] for name in names], axis=1)
+        means, drawn = 100 * _column_means(stacked), 100 * resampled_means(stacked, draws, together)
+        for place, name in enumerate(names):
+            judged = int((~np.isnan(columns[name])).sum())
+            units = judged_units(columns[name], together)
+            found[name] = _Sampled(float(means[place]), drawn[:, place], judged, units)
     for name, (above, below) in _RATIOS.items():
-        if above in columns and below in columns:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                means[name] = 100 * np.float64(means[above]) / np.float64(means[below])
-                drawn[name] = 100 * drawn[above] / drawn[below]
-    return {name: float(value) for name, value in means.items()}, drawn
+        if above in found and below in found:
+            found[name] = _ratio(found[above], found[below])
+    return found
+
+
+def _ratio(above: _Sampled, below: _Sampled) -> _Sampled:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = float(100 * np.float64(above.mean) / np.float64(below.mean))
+        drawn = 100 * above.drawn / below.drawn
+    return _Sampled(mean, drawn, above.queries, above.units)
+
+
+def _on_the_same_queries(
+    first: Columns, second: Columns
+) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]]]:
+    """The columns of both, NaN where one of them is."""
+    ours, theirs = {}, {}
+    for name in first:
+        if name not in second:
+            continue
+        one, other = first[name], second[name]
+        if len(one) != len(other):
+            raise InputError(
+                f"{name}: {len(one)} and {len(other)} queries can't be paired: measure both "
+                "models on the same evaluation set"
+            )
+        unjudged = np.isnan(one) | np.isnan(other)
+        ours[name], theirs[name] = (np.where(unjudged, np.nan, each) for each in (one, other))
+    return ours, theirs
 
 
 def _column_means(stacked: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -138,17 +217,5 @@ def _column_means(stacked: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return mean
 
 
-def _queries(columns: Columns, name: str) -> int:
-    column = columns[_RATIOS[name][0] if name in _RATIOS else name]
-    return int((~np.isnan(column)).sum())
-
-
 def _slug(text: str) -> str:
     return re.sub(r"[^\w]+", "_", text.lower(), flags=re.ASCII).strip("_") or "unnamed"
-
-
-def headline(names: Iterable[str]) -> list[str]:
-    """The metrics without those of single domains, in a fixed order."""
-    order = (RETRIEVAL, LEAVE_ONE_OUT, ZERO_SHOT, CLEAN, ATTACKED, RETENTION, FOOLED)
-    present = set(names)
-    return [name for name in order if name in present]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from openmofi import tracking
 from openmofi.config import parse_config
@@ -14,21 +15,31 @@ from openmofi.errors import InputError
 from openmofi.evaluation import metrics
 from openmofi.evaluation.bootstrap import Draws
 from openmofi.evaluation.config import EvaluateConfig
-from openmofi.evaluation.embedders import HISTOGRAM, Embedder, colour_histogram, model_embedder
-from openmofi.evaluation.report import Measured, render
+from openmofi.evaluation.embedders import (
+    HISTOGRAM,
+    Embedder,
+    array_embedder,
+    colour_histogram,
+    find_model,
+    is_array,
+    model_embedder,
+)
+from openmofi.evaluation.layouts import read_evaluation_data
+from openmofi.evaluation.report import Measured, build
 from openmofi.evaluation.suites import SUITE_VERSION, Bench, Scores, prepare, read_scores, score
-from openmofi.image_set import read_image_set
 from openmofi.keys import recipe_key
+from openmofi.models.device import check_device
 from openmofi.progress import say
+from openmofi.storage import Store, open_store
 from openmofi.versions import Manifest, read_manifest, write_manifest
 
 KIND = "evaluation"
-REPORT_VERSION = 1  # raised by hand when the report or the manifest changes for the same scores
+REPORT_VERSION = 2  # raised by hand when the report or the manifest changes for the same scores
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What is compared: model URIs by role, on which folder."""
+    """What is compared: model URIs or array files by role, on which data."""
 
     candidate: str
     baseline: str
@@ -43,15 +54,19 @@ def evaluate_model(
     baseline: str = "",
     config: Mapping[str, Any] | None = None,
     pipeline_run: str = "",
+    root: str = "",
 ) -> str:
     """Run the suites on the candidate, the baseline and a colour histogram, and report.
 
     Args:
-        candidate: URI of a model manifest; its store keeps the result.
-        data: Class folder, see `openmofi.image_set`.
-        baseline: URI of the model to compare with, pair by pair; empty for none.
+        candidate: URI of a model manifest, any other model (see `embedders.find_model`), which is
+            imported first, or a ``.npy`` of vectors of the evaluation set in its order.
+        data: The evaluation set, see `openmofi.evaluation.layouts`.
+        baseline: What to compare with, pair by pair, as ``candidate``; empty for none.
         config: `EvaluateConfig` as plain values.
         pipeline_run: Name of the parent run in MLflow; empty for runs of their own.
+        root: The store that keeps the result. Empty: the candidate's own, if it is a manifest;
+            else ``OPENMOFI_ROOT``, else ``./openmofi-data``.
 
     Returns:
         URI of the evaluation's manifest.
@@ -60,23 +75,36 @@ def evaluate_model(
         InputError: Config, data or a model is not usable.
         StorageError: The store or the tracking server can't be reached.
     """
-    request = _Request(candidate, baseline, data, pipeline_run)
-    parsed = parse_config(EvaluateConfig, config, where="evaluation config")
-    store = read_manifest(candidate, "model").store
+    parsed = _settled(parse_config(EvaluateConfig, config, where="evaluation config"))
+    check_device(parsed.device)
+    store = _store(candidate, root)
+    found = read_evaluation_data(data)
+    first, second = (_settled_source(source, store) for source in (candidate, baseline))
+    request = _Request(first, second, data, pipeline_run)
     embedders = _embedders(request, parsed)
-    bench = prepare(store, read_image_set(data), parsed)
+    bench = prepare(store, found, parsed)
+    return _finished(bench, embedders, request) or _evaluate(bench, embedders, request)
+
+
+def _finished(bench: Bench, embedders: Mapping[str, Embedder], request: _Request) -> str:
+    """URI of the evaluation if it was done before, tracked once more; else empty."""
     key = _recipe(bench, embedders)
-    finished = Manifest(store, KIND, key).uri
-    if store.exists(f"manifests/{KIND}/{key}.json"):
-        say(f"evaluate: reused {finished}")
-        if pipeline_run or os.environ.get("MLFLOW_RUN_ID"):
-            _track(read_manifest(finished, KIND), request)
-        return finished
+    uri = Manifest(bench.store, KIND, key).uri
+    if not bench.store.exists(f"manifests/{KIND}/{key}.json"):
+        return ""
+    say(f"evaluate: reused {uri}")
+    if request.pipeline_run or os.environ.get("MLFLOW_RUN_ID"):
+        _track(read_manifest(uri, KIND), request)
+    return uri
+
+
+def _evaluate(bench: Bench, embedders: Mapping[str, Embedder], request: _Request) -> str:
+    key = _recipe(bench, embedders)
     measured = [_measure(bench, role, embedder) for role, embedder in embedders.items()]
     content = _publish_report(bench, measured, request, key)
     # The manifest comes last: a retry after a failure to track does both again.
-    _track(Manifest(store, KIND, key, content), request)
-    return write_manifest(store, KIND, key, content).uri
+    _track(Manifest(bench.store, KIND, key, content), request)
+    return write_manifest(bench.store, KIND, key, content).uri
 
 
 def draws_of(config: EvaluateConfig) -> Draws:
@@ -95,7 +123,7 @@ def scores_for(evaluation: Manifest, model: str) -> Scores:
         model: URI of a model manifest.
 
     Raises:
-        InputError: The folder is gone, or holds other images by now.
+        InputError: The folder is gone, or it or one beside it holds other images by now.
     """
     content = evaluation.content
     digest = read_manifest(model, "model").digest
@@ -103,21 +131,57 @@ def scores_for(evaluation: Manifest, model: str) -> Scores:
         kept = read_scores(evaluation.store, digest, content["data_digest"], content["protocol"])
         if kept is not None:
             return kept
-    images = read_image_set(content["data"])
-    if images.digest != content["data_digest"]:
-        raise InputError(f"{content['data']} has changed since {evaluation.uri}; evaluate again")
+    data = read_evaluation_data(content["data"])
     parsed = parse_config(EvaluateConfig, content["config"], where="evaluation config")
-    bench = prepare(evaluation.store, images, parsed)
+    if data.images.digest != content["data_digest"]:
+        raise InputError(f"{content['data']} has changed since {evaluation.uri}; evaluate again")
+    bench = prepare(evaluation.store, data, parsed)
+    if bench.protocol != content["protocol"]:
+        raise InputError(
+            f"the training or index images, or the drawing, have changed since {evaluation.uri}; "
+            "evaluate again"
+        )
     embedder = model_embedder(model, device=parsed.device, batch_size=parsed.batch_size)
     return score(bench, embedder)
 
 
+def _settled(config: EvaluateConfig) -> EvaluateConfig:
+    """With absolute folders, since an evaluation may be taken up again from elsewhere."""
+    folders = {name: getattr(config, name) for name in ("train_data", "index_data")}
+    return config.model_copy(
+        update={name: _absolute(value) for name, value in folders.items() if value}
+    )
+
+
+def _absolute(path: str) -> str:
+    plain = unquote(path.removeprefix("file://")) if path.startswith("file://") else path
+    return str(Path(plain).absolute())
+
+
+def _store(candidate: str, root: str) -> Store:
+    if not root and "/manifests/" in candidate:
+        return read_manifest(candidate, "model").store
+    return open_store(root or os.environ.get("OPENMOFI_ROOT") or "openmofi-data")
+
+
+def _settled_source(source: str, store: Store) -> str:
+    """A manifest's URI, an array's absolute path, or empty."""
+    if not source:
+        return ""
+    return _absolute(source) if is_array(source) else find_model(source, store.uri)
+
+
 def _embedders(request: _Request, config: EvaluateConfig) -> dict[str, Embedder]:
-    options = {"device": config.device, "batch_size": config.batch_size}
-    found = {"candidate": model_embedder(request.candidate, **options)}  # type: ignore[arg-type]
+    found = {"candidate": _embedder(request.candidate, config)}
     if request.baseline:
-        found["baseline"] = model_embedder(request.baseline, **options)  # type: ignore[arg-type]
+        found["baseline"] = _embedder(request.baseline, config)
     return {**found, HISTOGRAM: colour_histogram()}
+
+
+def _embedder(source: str, config: EvaluateConfig) -> Embedder:
+    if is_array(source):
+        return array_embedder(Path(source))
+    return model_embedder(source, device=config.device, batch_size=config.batch_size)
 
 
 def _recipe(bench: Bench, embedders: Mapping[str, Embedder]) -> str:
@@ -130,9 +194,9 @@ def _recipe(bench: Bench, embedders: Mapping[str, Embedder]) -> str:
 def _measure(bench: Bench, role: str, embedder: Embedder) -> Measured:
     say(f"evaluate: {role.replace('_', ' ')}, {embedder.name}")
     scores = score(bench, embedder)
-    return Measured(
-        role, embedder, scores, metrics.summarise(scores.columns, draws_of(bench.config))
-    )
+    draws = draws_of(bench.config)
+    intervals = metrics.summarise(scores.columns, draws, bench.groups)
+    return Measured(role, embedder, scores, intervals)
 
 
 def _publish_report(
@@ -146,6 +210,7 @@ def _publish_report(
             by_role["candidate"].scores.columns,
             by_role["baseline"].scores.columns,
             draws_of(bench.config),
+            bench.groups,
         )
     prefix = f"{KIND}/{key}"
     content = {
@@ -153,11 +218,14 @@ def _publish_report(
         "metrics": {m.role: metrics.values(m.intervals) for m in measured},
         "intervals": {m.role: metrics.plain(m.intervals) for m in measured},
         "paired": metrics.plain(paired),
+        "facts": {m.role: dict(m.scores.facts) for m in measured},
         "report": f"{prefix}/report.html",
         "report_json": f"{prefix}/report.json",
     }
-    bench.store.put(content["report"], render(bench, measured, paired).encode())
-    text = json.dumps({"digest": key, **content}, indent=1, sort_keys=True, ensure_ascii=False)
+    report = build(bench, measured, paired)
+    bench.store.put(content["report"], report.html.encode())
+    beside = {"digest": key, **content, "shown": report.shown}
+    text = json.dumps(beside, indent=1, sort_keys=True, ensure_ascii=False)
     bench.store.put(content["report_json"], text.encode())
     return content
 
@@ -167,7 +235,7 @@ def _identity(bench: Bench, by_role: Mapping[str, Measured], request: _Request) 
         "suite_version": SUITE_VERSION,
         "protocol": bench.protocol,
         "config": bench.config.model_dump(mode="json"),
-        "data": str(Path(request.data.removeprefix("file://")).absolute()),
+        "data": _absolute(request.data),
         "data_digest": bench.images.digest,
         "images": len(bench.images.paths),
         "classes": len(bench.images.class_names),
@@ -188,6 +256,7 @@ def _track(evaluation: Manifest, request: _Request) -> None:
             "openmofi.role": role,
             "openmofi.model": content["models"][role],
             "openmofi.evaluation": evaluation.digest,
+            "openmofi.evaluation_uri": evaluation.uri,
             "openmofi.data_digest": content["data_digest"],
         }
         if role in ("candidate", "baseline"):

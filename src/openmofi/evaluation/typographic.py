@@ -11,6 +11,7 @@ import io
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,24 @@ POSITION = 50
 EXACT_FROM = 224  # pixels of the shorter side
 
 _TRIGRAM_BUCKETS = 4096
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How the name is written.
+
+    Attributes:
+        pixels: Height of the font.
+        position: ``top_left``, ``top_right``, ``centre``, ``bottom_left`` or ``bottom_right``.
+        colour: Red, green, blue.
+    """
+
+    pixels: int = FONT_PIXELS
+    position: str = "top_left"
+    colour: tuple[int, int, int] = COLOUR
+
+
+EXACT = Writing()  # ImageNet-Atr's
 
 
 def choose_targets(
@@ -104,21 +123,52 @@ class TextFont:
         return "".join(c for c in split if not unicodedata.combining(c))
 
 
-def attack_jpeg(image: Image.Image, text: str, font: TextFont) -> bytes:
+def attack_jpeg(image: Image.Image, text: str, font: TextFont, writing: Writing = EXACT) -> bytes:
     """The attacked picture as a JPEG file of the same size.
 
     Args:
         image: RGB, at the resolution that it is stored in.
         text: The other class's name.
         font: What to write with.
+        writing: How to write; as ImageNet-Atr does, if nothing else is said.
     """
     scale = min(1.0, min(image.size) / EXACT_FROM)
-    place = round(POSITION * scale)
     picture = image.convert("RGB")  # a copy
     if picture is image:
         picture = image.copy()
-    face = font.at(max(1, round(FONT_PIXELS * scale)))
-    ImageDraw.Draw(picture).text((place, place), font.writable(text), fill=COLOUR, font=face)
+    drawing = ImageDraw.Draw(picture)
+    face = font.at(max(1, round(writing.pixels * scale)))
+    words = font.writable(text)
+    box = drawing.textbbox((0, 0), words, font=face)
+    place = _place(box, picture.size, writing.position, round(POSITION * scale))
+    drawing.text(place, words, fill=writing.colour, font=face)
     sink = io.BytesIO()
     picture.save(sink, format="JPEG")
     return sink.getvalue()
+
+
+def _place(
+    box: tuple[float, float, float, float], size: tuple[int, int], position: str, margin: int
+) -> tuple[int, int]:
+    """The anchor of a text whose box keeps ``margin`` pixels from the sides it is named for.
+
+    What is too wide or high begins at the margin and runs off to the right or below, as the
+    attack at the top left does.
+
+    Args:
+        box: Left, top, right and bottom of the text, drawn from (0, 0).
+        size: Of the picture.
+        position: See `Writing`.
+        margin: In pixels.
+    """
+    if position == "top_left":
+        return margin, margin
+    left, top, right, bottom = map(round, box)
+    free = size[0] - (right - left), size[1] - (bottom - top)
+    corner = {
+        "centre": (free[0] // 2, free[1] // 2),
+        "top_right": (free[0] - margin, margin),
+        "bottom_left": (margin, free[1] - margin),
+        "bottom_right": (free[0] - margin, free[1] - margin),
+    }[position]
+    return max(margin, corner[0]) - left, max(margin, corner[1]) - top

@@ -114,7 +114,7 @@ def _against(
     config = parse_config(EvaluateConfig, evaluation.content["config"], where=evaluation.uri)
     own = scores_for(evaluation, model.uri)
     other = scores_for(evaluation, champion.model_uri)
-    found = metrics.compare(own.columns, other.columns, draws_of(config))
+    found = metrics.compare(own.columns, other.columns, draws_of(config), own.groups)
     if metric not in found:
         raise InputError(
             f"champion version {champion.version} has no {metric}; choose another metric"

@@ -63,7 +63,10 @@ def test_the_page_stands_alone_and_is_escaped(made: Manifest) -> None:
 
 def test_a_narrow_screen_gets_the_whole_page(made: Manifest) -> None:
     page = Page(made.store.get(made.content["card"]).decode())
-    assert ("meta", {"name": "viewport", "content": "width=device-width"}) in page.seen
+    assert (
+        "meta",
+        {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+    ) in page.seen
     for before, (tag, attributes) in zip(page.seen, page.seen[1:], strict=False):
         if tag == "table":
             assert before == ("div", {"class": "wide"})  # which scrolls

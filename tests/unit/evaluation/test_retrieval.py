@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,68 @@ def test_copies_of_a_query_may_stand_before_it():
     assert scores.ap_leave_one_out[1] == pytest.approx(1 / 2)
 
 
+def test_exact_copies_are_ranked_like_the_oracle():
+    """A tenth of the images are copies, of their own class and of others."""
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 15, 200)
+    vectors = rng.standard_normal((200, 12), dtype=np.float32)
+    vectors[rng.choice(200, 20, replace=False)] = vectors[rng.choice(200, 20, replace=False)]
+    assert_like_the_oracle(vectors, labels)
+
+
+def test_copies_of_one_image_only_stand_in_index_order():
+    vectors = np.ones((6, 4), np.float32)  # unit vectors of exact products: all tie
+    scores = average_precisions(vectors, np.array([0, 1, 0, 1, 0, 2]))
+    first, second = (1 + 2 / 3 + 3 / 5) / 3, (1 / 2 + 2 / 4) / 2
+    assert scores.ap == pytest.approx([first, second, first, second, first, 1 / 6])
+
+
+def test_large_and_small_classes_together_equal_the_loop():
+    rng = np.random.default_rng(8)
+    labels = np.concatenate([np.zeros(retrieval._SORT_FROM + 10, int), np.arange(1, 60) // 3])
+    rng.shuffle(labels)
+    vectors = rng.standard_normal((len(labels), 6), dtype=np.float32)
+    assert_like_the_oracle(vectors, labels)
+
+
+def test_parts_of_a_block_do_not_change_the_result(monkeypatch):
+    rng = np.random.default_rng(9)
+    vectors = rng.standard_normal((90, 4), dtype=np.float32)
+    labels = rng.integers(0, 9, 90)
+    whole = average_precisions(vectors, labels)
+    monkeypatch.setattr(retrieval, "_RANK_CELLS", 25)
+    parts = average_precisions(vectors, labels)
+    np.testing.assert_array_equal(whole.ap, parts.ap)
+    np.testing.assert_array_equal(whole.ap_leave_one_out, parts.ap_leave_one_out)
+
+
+@pytest.mark.parametrize("labels", [np.arange(4000) // 10, np.zeros(4000, int)])
+def test_memory_is_a_copy_and_a_block_whatever_the_classes(labels):
+    vectors = np.random.default_rng(10).standard_normal((4000, 64), dtype=np.float32)
+    average_precisions(vectors[:50], labels[:50])
+    tracemalloc.start()
+    try:
+        average_precisions(vectors, labels)
+        extra = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # All similarities would take 64 MB, and their sorted lists 128 more.
+    allowed = vectors.nbytes + retrieval._BLOCK_BYTES + 12 * 8 * retrieval._RANK_CELLS
+    assert extra < allowed < 4 * 4000 * 4000
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_rows_are_scaled_piece_by_piece_as_they_would_be_at_once(monkeypatch, kind):
+    monkeypatch.setattr(retrieval, "_UNIT_ROWS", 7)
+    vectors = np.random.default_rng(11).standard_normal((30, 5)).astype(kind)
+    found = unit_rows(vectors)
+    lengths = np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
+    np.testing.assert_array_equal(found, (vectors / lengths).astype(np.float32))
+    assert found.dtype == np.float32
+    with pytest.raises(InputError, match=r"1 of 30 .*NaN.*row 29"):
+        unit_rows(np.where(np.arange(30)[:, None] == 29, np.nan, vectors))
+
+
 def test_large_classes_take_the_sorting_way_and_agree(monkeypatch):
     rng = np.random.default_rng(3)
     row = rng.integers(0, 9, 400).astype(np.float32)
@@ -81,6 +145,7 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     labels = np.arange(90) // 5
     whole = average_precisions(vectors, labels)
     monkeypatch.setattr(retrieval, "_BLOCK_BYTES", 4 * 90 * 7)
+    monkeypatch.setattr(retrieval, "_BLOCK_ROWS", 1)
     parts = average_precisions(vectors, labels)
     np.testing.assert_array_equal(whole.ap, parts.ap)
     np.testing.assert_array_equal(whole.ap_leave_one_out, parts.ap_leave_one_out)
@@ -91,11 +156,10 @@ def test_random_features_sit_on_the_floor_and_class_features_at_the_top():
     rng = np.random.default_rng(5)
     wanted = rng.choice(12_000, 300, replace=False)
     vectors = unit_rows(rng.standard_normal((12_000, 32), dtype=np.float32))
-    members = retrieval._members(labels)
-    ap = [
-        retrieval._average_precision(positive_ranks(vectors[q] @ vectors.T, members[labels[q]]))
-        for q in wanted
-    ]
+    ap = []
+    for query in wanted:
+        ranks = positive_ranks(vectors[query] @ vectors.T, np.flatnonzero(labels == labels[query]))
+        ap.append(np.mean(np.arange(1, 11) / np.sort(ranks)))
     assert 100 * np.mean(ap) == pytest.approx(10.2, abs=0.2)
     perfect = average_precisions(
         np.eye(120, dtype=np.float32)[np.arange(1200) // 10], labels[:1200]

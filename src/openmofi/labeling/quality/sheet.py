@@ -6,10 +6,10 @@ It needs no network and no server, and it shows neither score nor stratum, which
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from openmofi import pages
 from openmofi.entities.knowledge_base import KnowledgeBase
 from openmofi.errors import InputError
 from openmofi.files import write_text
@@ -103,14 +103,12 @@ def _entry(one: Drawn, picture: Picture, base: KnowledgeBase) -> dict[str, Any]:
 
 def page_of(content: Mapping[str, Any]) -> str:
     """The page of a sheet; nothing in ``content`` can end the element that it stands in."""
-    folder = files("openmofi.labeling.quality")
-    parts = {
-        name: folder.joinpath(file).read_text(encoding="utf-8").strip()
-        for name, file in (("style", "sheet.css"), ("script", "sheet.js"))
-    }
+    package = "openmofi.labeling.quality"
     data = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    page = folder.joinpath("sheet.html").read_text(encoding="utf-8")
+    body = pages.read_part(package, "sheet.html")
     # The data last: a name that reads like a place to fill stays a name.
-    for name, part in (*parts.items(), ("sheet", data.translate(_ESCAPED))):
-        page = page.replace(f"<!--{name}-->", part)
-    return page
+    script = pages.read_part(package, "sheet.js")
+    for name, part in (("script", script), ("sheet", data.translate(_ESCAPED))):
+        body = body.replace(f"<!--{name}-->", part)
+    style = pages.read_part(package, "sheet.css")
+    return pages.page("Audit of labels", body, style=style, scripts=True)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 
+from openmofi import pages
 from openmofi.textregions.preview import curve
 from openmofi.textregions.preview.cards import Card
 from openmofi.textregions.preview.choose import Group
@@ -41,15 +41,10 @@ def page_of(scan: Scan, groups: Sequence[Group], shown: Mapping[int, Shown]) -> 
     sides = dict.fromkeys(("dropped", "kept", "failed"), "")
     for group in groups:
         sides[group.side] += _group(group, cards, most)
-    folder = files("openmofi.textregions.preview")
-    texts = {
-        name: folder.joinpath(f"page.{ending}").read_text(encoding="utf-8").strip()
-        for name, ending in (("page", "html"), ("style", "css"), ("script", "js"))
-    }
+    package = "openmofi.textregions.preview"
     parts = {
         **{side: html or '<p class="note">None.</p>' for side, html in sides.items()},
-        "style": texts["style"].replace("/*boxes*/", _box_styles()),
-        "script": texts["script"],
+        "script": pages.read_part(package, "page.js"),
         "rule": escape(rule_says(scan.rule)),
         "counts": "\n".join(_counts(scan)),
         "notes": "\n".join(f'<p class="note">{escape(note)}</p>' for note in notes(scan)),
@@ -58,7 +53,10 @@ def page_of(scan: Scan, groups: Sequence[Group], shown: Mapping[int, Shown]) -> 
         "legend": "\n".join(_legend()),
     }
     # In one pass: data that read like a place to fill stay what they are.
-    return re.sub(r"<!--(\w+)-->", lambda place: parts[place[1]], texts["page"]) + "\n"
+    body = pages.read_part(package, "page.html")
+    body = re.sub(r"<!--(\w+)-->", lambda place: parts[place[1]], body)
+    style = pages.read_part(package, "page.css").replace("/*boxes*/", _box_styles())
+    return pages.page("Text rule: dropped and kept", body, style=style, scripts=True)
 
 
 def rule_says(rule: TextRule) -> str:
