@@ -146,7 +146,7 @@ class Browser:
         probed.write_text(page.replace("</body>", probe), encoding="utf-8")
         command = [
             str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
-            f"--user-data-dir={self.folder / 'profile'}", "--virtual-time-budget=3000",
+            f"--user-data-dir={self.folder / 'profile'}", "--virtual-time-budget=20000",
             probed.as_uri(),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

@@ -92,7 +92,7 @@ def told_by_browser(page: str, folder: Path, script: str, *, width: int) -> str:
     command = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
         f"--user-data-dir={folder / 'profile'}", "--window-size=1600,1000",
-        "--virtual-time-budget=3000", path.as_uri(),
+        "--virtual-time-budget=20000", path.as_uri(),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout.partition('<pre id="told">')[2].partition("</pre>")[0]

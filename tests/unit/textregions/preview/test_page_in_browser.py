@@ -25,7 +25,7 @@ def told(folder: Path, script: str, width: int = 1280) -> Any:
     command = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
         f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900",
-        "--virtual-time-budget=3000", (folder / "probed.html").as_uri(),
+        "--virtual-time-budget=20000", (folder / "probed.html").as_uri(),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
