@@ -36,7 +36,8 @@ def train_model(
 
     The same shards and config are trained once: a second call finds the model by its recipe. A
     run that was killed goes on at its last checkpoint; on a CPU it ends with the same bits as one
-    that was not. After SIGTERM it saves its state and exits with code 143.
+    that was not. After SIGTERM it saves its state and exits with code 143. Started by torchrun,
+    each rank calls it.
 
     Args:
         training_shards: Manifest URI.
@@ -45,7 +46,7 @@ def train_model(
         pipeline_run: Parent run in MLflow; empty: the run stands alone.
 
     Returns:
-        URI of a ``model`` manifest.
+        URI of a ``model`` manifest; on ranks after the first an empty string.
 
     Raises:
         InputError: The config or the data cannot be trained on; found before the first step.
@@ -56,8 +57,9 @@ def train_model(
     manifest = read_manifest(training_shards, "training_shards")
     plan = plan_run(settings, manifest, name)
     if finished := _finished(plan):
-        if ranks.is_first:
-            say(f"train {name}: reused {finished}, trained before on the same shards and config")
+        if not ranks.is_first:
+            return ""
+        say(f"train {name}: reused {finished}, trained before on the same shards and config")
         return finished
     with open_shards(manifest, streamed=settings.stream_shards) as shards:
         _check(settings, shards)

@@ -86,6 +86,9 @@ def test_two_ranks_publish_the_model_of_one(place: Path, alone: str):
     assert_same(model, alone)
     assert err.count(f"step {STEPS}/{STEPS}") == 1  # the first rank speaks for all
     assert not list(open_store(str(place / "two")).list("checkpoints/"))
+    with torchrun(place, shards, 2, workers=1) as process:
+        again, err = process.communicate(timeout=300)
+    assert again.split() == [model]  # found, and told once
 
 
 def test_ranks_that_are_told_to_stop_save_together_and_one_process_goes_on(
