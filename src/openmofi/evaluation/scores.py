@@ -14,7 +14,7 @@ from openmofi.keys import recipe_key
 from openmofi.records import from_parquet, to_parquet
 from openmofi.storage import Store
 
-SUITE_VERSION = 1  # raised by hand when a score of the same vectors changes
+SUITE_VERSION = 2  # raised by hand when a score of the same vectors changes
 
 _FACTS = b"openmofi.facts"  # in the file's metadata
 
