@@ -21,3 +21,11 @@ def dense_margin_softmax(embeddings, rows, targets, *, margin, scale, offsets=No
         # What is taken off for having been drawn is no part of what a sample is sure of.
         losses.append(torch.logsumexp(logits, 0) - scale * lowered.mean())
     return torch.stack(losses).mean()
+
+
+def assert_same_gradients(ours, wanted, inputs, *, rtol=1e-4, atol=1e-6):
+    """Of two losses, by each of the inputs."""
+    for got, expected in zip(
+        torch.autograd.grad(ours, inputs), torch.autograd.grad(wanted, inputs), strict=True
+    ):
+        torch.testing.assert_close(got, expected, rtol=rtol, atol=atol)

@@ -29,6 +29,16 @@ SHAPES = ("disc", "square")
 _PATIENCE_S = 20
 CLASSES = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
 
+# What publishing is told of a run that nobody has run.
+RUN_FACTS = {
+    "name": "a trial",
+    "backbone": "small.json",
+    "dataset_uri": "",
+    "mlflow_run_id": "f00d",
+    "metrics": {"train/loss": 1.25, "train/epochs": 8.0},
+    "seconds": 12.5,
+}
+
 SMALL_BACKBONE = {
     "embed_dim": 32,
     "custom_text": True,

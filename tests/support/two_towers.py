@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from openmofi.losses.contrastive import contrastive_loss
 from openmofi.models.backbones import create_backbone
+from support.training import SMALL_BACKBONE
 
 TRANSFORMERS: dict[str, Any] = {
     "embed_dim": 8,
@@ -16,13 +17,7 @@ TRANSFORMERS: dict[str, Any] = {
 CONVOLUTIONS: dict[str, Any] = {
     **TRANSFORMERS,
     "custom_text": True,
-    "vision_cfg": {
-        "image_size": 32,
-        "timm_model_name": "test_resnet",
-        "timm_model_pretrained": False,
-        "timm_pool": "avg",
-        "timm_proj": "",
-    },
+    "vision_cfg": SMALL_BACKBONE["vision_cfg"],
 }
 BACKBONES: dict[str, Any] = {
     "CLIP": TRANSFORMERS,

@@ -91,8 +91,7 @@ class ButterflyDomain:
             self.species[entity.entity_id] = species
             drawn.append(entity)
         self.drawn = tuple(drawn)
-        by_fame = sorted(drawn, key=lambda entity: -entity.prior)
-        namesakes, texts = name_after(by_fame[: 2 * _NAMESAKES : 2], words["namesakes"])
+        namesakes, texts = name_after(drawn, _NAMESAKES, words["namesakes"])
         self.known = (
             *(
                 Entity(slug(name), name, (f"{name} butterflies",), "genus of butterflies", (), 3)

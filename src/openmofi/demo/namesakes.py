@@ -11,12 +11,13 @@ Texts = dict[str, list[tuple[str, str]]]
 
 
 def name_after(
-    drawn: Sequence[Entity], kinds: Mapping[str, Mapping[str, Any]]
+    drawn: Sequence[Entity], count: int, kinds: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[Entity], Texts]:
-    """Give each of the entities a namesake, the kinds in turn.
+    """Give every second of the best known entities a namesake, the kinds in turn.
 
     Args:
-        drawn: Entities that get one.
+        drawn: All of a domain.
+        count: How many of them get one.
         kinds: By the kind: ``what`` describes it, ``texts`` speak of it, with ``{name}``.
 
     Returns:
@@ -25,7 +26,8 @@ def name_after(
     namesakes: list[Entity] = []
     texts: Texts = {}
     turns = list(kinds.items())
-    for number, entity in enumerate(drawn):
+    by_fame = sorted(drawn, key=lambda entity: -entity.prior)
+    for number, entity in enumerate(by_fame[: 2 * count : 2]):
         kind, row = turns[number % len(turns)]
         name = entity.name.title()
         key = f"{slug(name)}-{slug(kind)}"

@@ -92,8 +92,7 @@ class VaseDomain:
             self.models[entity.entity_id] = model
             drawn.append(entity)
         self.drawn = tuple(drawn)
-        by_fame = sorted(drawn, key=lambda entity: -entity.prior)
-        namesakes, texts = name_after(by_fame[: 2 * _NAMESAKES : 2], words["namesakes"])
+        namesakes, texts = name_after(drawn, _NAMESAKES, words["namesakes"])
         self.known = (*_makers_and_towns(makers, models), *namesakes)
         self.wording = Wording(
             class_name="{name} vase",

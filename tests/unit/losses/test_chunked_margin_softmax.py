@@ -8,7 +8,7 @@ import torch
 from openmofi.losses.chunked_margin_softmax import Own, chunked_sum
 from openmofi.losses.margin_softmax import TakenRows, margin_softmax
 from openmofi.losses.margins import Margin
-from support.losses import dense_margin_softmax
+from support.losses import assert_same_gradients, dense_margin_softmax
 
 MARGINS = [Margin(), Margin(0.2), Margin(angle=0.5), Margin(0.1, 0.3)]
 
@@ -29,12 +29,7 @@ def test_chunked_equals_whole_in_loss_and_gradients(margin, chunk, dim):
     whole = dense_margin_softmax(images, rows, targets, **kwargs)
     ours = margin_softmax(images, rows, targets, **kwargs, chunk=chunk)
     torch.testing.assert_close(ours, whole, rtol=1e-5, atol=1e-5)
-    for got, wanted in zip(
-        torch.autograd.grad(ours, (images, rows)),
-        torch.autograd.grad(whole, (images, rows)),
-        strict=True,
-    ):
-        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+    assert_same_gradients(ours, whole, (images, rows))
 
 
 @pytest.mark.parametrize("margin", MARGINS)
@@ -62,12 +57,7 @@ def test_several_labels_share_target_and_margin(margin, chunk):
     ours = margin_softmax(images, rows, targets, **kwargs, chunk=chunk)
     dense = dense_margin_softmax(images, rows, targets, **kwargs)
     torch.testing.assert_close(ours, dense, rtol=1e-5, atol=1e-5)
-    for got, wanted in zip(
-        torch.autograd.grad(ours, (images, rows)),
-        torch.autograd.grad(dense, (images, rows)),
-        strict=True,
-    ):
-        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+    assert_same_gradients(ours, dense, (images, rows))
 
 
 @pytest.mark.parametrize("chunk", [7, 64])
@@ -80,12 +70,7 @@ def test_offsets_are_taken_off_in_the_sum_alone(chunk, dim):
     ours = margin_softmax(images, rows, targets, **kwargs, chunk=chunk)
     dense = dense_margin_softmax(images, rows, targets, **kwargs)
     torch.testing.assert_close(ours, dense, rtol=1e-5, atol=1e-5)
-    for got, wanted in zip(
-        torch.autograd.grad(ours, (images, rows)),
-        torch.autograd.grad(dense, (images, rows)),
-        strict=True,
-    ):
-        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+    assert_same_gradients(ours, dense, (images, rows))
 
 
 def test_rows_of_a_table_get_the_gradient_of_copies():

@@ -13,18 +13,8 @@ from openmofi.storage import open_store
 from openmofi.training.card import Described, describe, model_card
 from openmofi.training.config import TrainConfig
 from openmofi.versions import write_manifest
-from support.training import (
-    SMALL_BACKBONE,
-)
+from support.training import RUN_FACTS, SMALL_BACKBONE
 
-RUN_FACTS = {
-    "name": "a trial",
-    "backbone": "small.json",
-    "dataset_uri": "",
-    "mlflow_run_id": "f00d",
-    "metrics": {"train/loss": 1.25, "train/epochs": 8.0},
-    "seconds": 12.5,
-}
 DATASET = {
     "config": {"text": {"drop_text": True, "policy": "any_text", "min_masked_score": None}},
     "counts": {"corrupt_image": 3, "text_region": 20, "text_failed": 1, "kept": 76},

@@ -26,19 +26,11 @@ from openmofi.training.shards import open_shards
 from openmofi.versions import Manifest, read_manifest, write_manifest
 from support.training import (
     CLASSES,
+    RUN_FACTS,
     make_samples,
     write_backbone,
     write_training_shards,
 )
-
-RUN_FACTS = {
-    "name": "a trial",
-    "backbone": "small.json",
-    "dataset_uri": "",
-    "mlflow_run_id": "f00d",
-    "metrics": {"train/loss": 1.25, "train/epochs": 8.0},
-    "seconds": 12.5,
-}
 
 
 @pytest.fixture(scope="module")

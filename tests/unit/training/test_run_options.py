@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file
 
 from openmofi.errors import InputError
-from openmofi.models.device import check_compiler
 from openmofi.storage import local_folder, open_store
 from openmofi.training.run import train_model
 from openmofi.versions import read_manifest
@@ -182,11 +181,7 @@ def test_bfloat16_trains(place, shards, plain):
     assert all(value.dtype == torch.float32 for value in weights(model).values())
 
 
-def test_compiled_towers_train_the_same(place, shards, plain):
-    try:
-        check_compiler("cpu")
-    except InputError as error:
-        pytest.skip(str(error))
+def test_compiled_towers_train_the_same(compiler, place, shards, plain):
     assert_same_course(train(place, shards, "compiled", compiled=True), plain)
 
 
