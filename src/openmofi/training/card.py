@@ -16,7 +16,13 @@ import yaml
 from openmofi import __version__
 from openmofi.errors import InputError, StorageError
 from openmofi.keys import hash_bytes
-from openmofi.training.card_sections import data_section, limits, objective_rows, usage
+from openmofi.training.card_sections import (
+    beginning,
+    data_section,
+    limits,
+    objective_rows,
+    usage,
+)
 from openmofi.versions import Manifest, read_manifest
 
 CARD_FILE = "README.md"
@@ -87,7 +93,8 @@ class Described:
 
     Args:
         facts: Of the run, the same for equal runs: recipe, data, sizes.
-        run_facts: Of the run, what may differ: name, last metrics, seconds.
+        run_facts: Of the run, what may differ: name, last metrics, seconds; of a warm start also
+            ``initial_model``, see `openmofi.training.publish`.
         config: All of `TrainConfig`, as plain values.
         model: The model config, as `read_backbone_config` gives it.
         parameters: Numbers in the towers, by ``picture`` and ``text``.
@@ -240,7 +247,7 @@ def _table(one: Described) -> dict[str, str]:
     size = one.model["vision_cfg"].get("image_size", 224)
     height, width = (size, size) if isinstance(size, int) else size
     tokens = one.model["text_cfg"].get("context_length", 77)
-    facts, made = one.facts, one.made
+    facts, made, start = one.facts, one.made, one.run_facts.get("initial_model")
     commit = f", commit `{made['commit']}`" if made["commit"] else ""
     return {
         "backbone": f"`{one.config['backbone']}`",
@@ -248,6 +255,7 @@ def _table(one: Described) -> dict[str, str]:
         "text tower": f"{one.parameters['text']:,} parameters, {tokens} tokens"
         + ("" if one.reads_texts else ", not trained"),
         "class rows": f"{one.classes:,} entities" if one.classes else "none",
+        **({"begun with": beginning(start, classes=one.classes)} if start else {}),
         "model": f"`{one.uri}`",
         "recipe": f"`{facts['recipe']}`",
         "made": f"{made['date']} by OpenMOFI {made['version']}{commit}",

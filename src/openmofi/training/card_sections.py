@@ -54,6 +54,17 @@ def usage(*, classes: int, reads_texts: bool) -> str:
     return "\n\n".join(parts)
 
 
+def beginning(start: Mapping[str, Any], *, classes: int) -> str:
+    """What a warm start began with, in one line.
+
+    Args:
+        start: ``source``, ``digest``, and ``class_rows``: how many rows were taken over.
+        classes: Rows of the class head, 0 without one.
+    """
+    rows = f" and {start['class_rows']:,} of {classes:,} class rows" if classes else ""
+    return f"a warm start: weights{rows} of `{start['source']}` (content `{start['digest']}`)"
+
+
 def objective_rows(objectives: Sequence[Mapping[str, Any]]) -> str:
     """Rows of the table of objectives, from their sections of the config."""
     return "\n".join(

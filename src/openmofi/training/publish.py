@@ -17,7 +17,7 @@ from openmofi.training.building import RunPlan
 from openmofi.training.card import describe, write_card
 from openmofi.training.module import EmbeddingModule
 from openmofi.training.shards import TrainingShards
-from openmofi.training.warm_start import CLASS_ROWS_FILE, VOCABULARY_FILE
+from openmofi.training.warm_start import CLASS_ROWS_FILE, VOCABULARY_FILE, count_start_rows
 from openmofi.versions import Manifest, write_manifest
 
 TRAINING_FILE = "training.json"
@@ -45,6 +45,7 @@ def publish_model(
         run_facts: What may differ between equal runs: name, MLflow run, seconds.
     """
     store = plan.manifest.store
+    run_facts = {**run_facts, **_beginning(plan, shards, has_rows=bool(class_rows))}
     with tempfile.TemporaryDirectory(prefix="openmofi-model-") as temporary:
         folder = Path(temporary)
         export_folder(module.backbone, plan.model_config, plan.preprocess_config, folder)
@@ -63,6 +64,15 @@ def publish_model(
         "classes": classes,
     }
     return write_manifest(store, "model", digest, content).uri
+
+
+def _beginning(plan: RunPlan, shards: TrainingShards, *, has_rows: bool) -> dict[str, Any]:
+    """The model that a warm start began with. Its digest counts already, in the recipe."""
+    if plan.start is None:
+        return {}
+    rows = count_start_rows(plan.start, shards.vocabulary) if has_rows else 0
+    start = {"source": plan.start.source, "digest": plan.start.digest, "class_rows": rows}
+    return {"initial_model": start}
 
 
 def _describe(

@@ -160,17 +160,11 @@ def read_start_rows(start: StartModel, vocabulary: pa.Table) -> StartRows:
     Raises:
         InputError: The start model's rows and vocabulary do not fit each other.
     """
-    import pyarrow.parquet as pq
     from safetensors import safe_open
 
-    if not (start.folder / CLASS_ROWS_FILE).is_file():
+    known = _known_classes(start)
+    if known is None:
         return StartRows(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 0))
-    if not (start.folder / VOCABULARY_FILE).is_file():
-        raise InputError(
-            f"initial_model {start.source} has {CLASS_ROWS_FILE} without {VOCABULARY_FILE}: nobody "
-            "can say whose rows these are; take the whole folder that was published"
-        )
-    known = pq.read_table(start.folder / VOCABULARY_FILE).column("entity_id").to_pylist()
     with safe_open(start.folder / CLASS_ROWS_FILE, framework="pt") as file:
         rows: Tensor = file.get_tensor("rows")
     if len(rows) != len(known):
@@ -180,6 +174,35 @@ def read_start_rows(start: StartModel, vocabulary: pa.Table) -> StartRows:
         )
     places, classes = _shared(known, vocabulary.column("entity_id").to_pylist())
     return StartRows(classes, rows[places].float())
+
+
+def count_start_rows(start: StartModel, vocabulary: pa.Table) -> int:
+    """How many classes of the run get a row of the start model; reads no rows.
+
+    Args:
+        start: See `find_start`.
+        vocabulary: See `read_start_rows`.
+
+    Raises:
+        InputError: The start model has rows without a vocabulary.
+    """
+    _, classes = _shared(_known_classes(start) or (), vocabulary.column("entity_id").to_pylist())
+    return len(classes)
+
+
+def _known_classes(start: StartModel) -> list[str] | None:
+    """Entity ids of the start model's class rows; None without rows."""
+    import pyarrow.parquet as pq
+
+    if not (start.folder / CLASS_ROWS_FILE).is_file():
+        return None
+    if not (start.folder / VOCABULARY_FILE).is_file():
+        raise InputError(
+            f"initial_model {start.source} has {CLASS_ROWS_FILE} without {VOCABULARY_FILE}: nobody "
+            "can say whose rows these are; take the whole folder that was published"
+        )
+    known: list[str] = pq.read_table(start.folder / VOCABULARY_FILE).column("entity_id").to_pylist()
+    return known
 
 
 def _shared(theirs: Iterable[str], ours: Iterable[str]) -> tuple[Tensor, Tensor]:

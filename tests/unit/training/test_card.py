@@ -135,6 +135,20 @@ def test_the_commit_is_told_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -
     assert "commit" not in model_card(described()).partition("## Use")[0]
 
 
+@pytest.mark.parametrize(
+    ("objectives", "told"),
+    [("multitask", "weights and 80 of 84 class rows of"), ("clip", "weights of")],
+)
+def test_a_warm_start_is_told_in_one_line_with_the_model_it_began_with(
+    objectives: str, told: str
+) -> None:
+    start = {"source": "s3://store/manifests/model/m1.json", "digest": "c1", "class_rows": 80}
+    card = model_card(described(objectives, run_facts={**RUN_FACTS, "initial_model": start}))
+    line = f"| begun with | a warm start: {told} `{start['source']}` (content `c1`) |"
+    assert card.splitlines().count(line) == 1
+    assert "warm start" not in model_card(described(objectives))
+
+
 def test_the_data_set_is_read_by_its_uri_and_digest(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     write_manifest(store, "knowledge_base", "cafe", {"licence": "CC BY 4.0"})

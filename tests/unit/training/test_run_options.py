@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 
 from openmofi.errors import InputError
 from openmofi.storage import local_folder, open_store
+from openmofi.training.card import read_card
 from openmofi.training.run import train_model
+from openmofi.training.warm_start import find_start
 from openmofi.versions import read_manifest
 from support.training import SMALL_TRANSFORMER, make_samples, write_training_shards
 
@@ -200,6 +202,16 @@ def test_a_warm_start_goes_on_from_weights_and_class_rows(place, shards, plain):
     colder = train(place, shards, "cold", max_steps=1, learning_rate=1e-12)
     assert differs(colder, plain)
     assert start != colder
+
+
+def test_a_warm_started_models_manifest_and_card_say_what_it_began_with(place, plain):
+    grown = write_training_shards(place / "root", make_samples(120, seed=1), extra_classes=3)
+    start = train(place, grown, "told", initial_model=plain, max_steps=1, learning_rate=1e-12)
+    classes = len(weights(plain)["rows"])
+    found = read_manifest(start, "model").content["origin"]["initial_model"]
+    assert found == {"source": plain, "digest": find_start(plain).digest, "class_rows": classes}
+    assert f"weights and {classes} of {classes + 3} class rows of `{plain}`" in read_card(start)
+    assert "initial_model" not in read_manifest(plain, "model").content["origin"]
 
 
 def test_an_initial_model_of_another_shape_is_refused(place, shards, plain):

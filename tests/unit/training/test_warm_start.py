@@ -18,6 +18,7 @@ from openmofi.training.warm_start import (
     CLASS_ROWS_FILE,
     VOCABULARY_FILE,
     check_start,
+    count_start_rows,
     find_start,
     load_start,
     read_start_rows,
@@ -181,6 +182,7 @@ def test_rows_of_another_vocabulary_are_found_by_entity(folder):
     rows = read_start_rows(find_start(str(folder)), vocabulary(["Q9", "Q3", "Q7", "Q1"]))
     assert rows.classes.tolist() == [1, 3]
     assert rows.rows[:, 0].tolist() == [16.0, 0.0]
+    assert count_start_rows(find_start(str(folder)), vocabulary(["Q9", "Q3", "Q7", "Q1"])) == 2
 
 
 def test_no_rows_are_no_rows(folder, tmp_path):
@@ -188,6 +190,7 @@ def test_no_rows_are_no_rows(folder, tmp_path):
     assert read_start_rows(find_start(str(folder)), other).rows.shape == (0, 8)
     bare = write_model(tmp_path / "bare")
     assert len(read_start_rows(find_start(str(bare)), other).classes) == 0
+    assert count_start_rows(find_start(str(bare)), other) == 0
 
 
 def test_rows_that_nobody_can_name_are_refused(folder, tmp_path):
