@@ -3,6 +3,7 @@
 Knows nothing of stages. Workers are spawned, set up once, and end with their parent.
 """
 
+import contextlib
 import itertools
 import math
 import multiprocessing
@@ -54,8 +55,9 @@ def run_in_processes(
     remaining = iter(items)
     running: dict[Future[ResultT | str], ItemT] = {}
     with ProcessPoolExecutor(workers, context, _start_worker, (job, os.getpid())) as pool:
-        for item in itertools.islice(remaining, 2 * workers):
-            running[pool.submit(_attempt_in_worker, item)] = item
+        with one_thread_each():  # the first item starts all processes
+            for item in itertools.islice(remaining, 2 * workers):
+                running[pool.submit(_attempt_in_worker, item)] = item
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 item = running.pop(future)
@@ -92,6 +94,25 @@ def usable_cores() -> int:
     except (OSError, ValueError):  # no cgroup v2, or no quota ("max")
         return bound or 1
     return max(1, min(bound or 1, allowed))
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Processes started in the block compute with one thread, unless the user has said otherwise.
+
+    Numerical libraries take every core by default, and with as many processes as cores their
+    threads wait for each other by spinning: six times slower was seen. They read their number when
+    they are loaded, so a worker cannot set it for itself.
+    """
+    name = "OMP_NUM_THREADS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def exit_with_parent(parent: int) -> None:

@@ -19,7 +19,7 @@ from openmofi.demo.tables import evaluation_folder, write_class_names, write_kno
 from openmofi.errors import InputError
 from openmofi.progress import bar, say
 from openmofi.shards import write_tar
-from openmofi.workers import exit_with_parent
+from openmofi.workers import exit_with_parent, one_thread_each
 
 EVALUATION_IMAGES = 10  # a class
 _PARTS = {"crawl": 1, "labeler": 2, "evaluation": 3}  # second half of each part's seed
@@ -181,7 +181,10 @@ def _run_jobs(jobs: list[_Job], workers: int) -> Iterator[tuple[str, list[dict[s
         yield from map(_run_job, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),)) as pool:
+    with (
+        one_thread_each(),
+        ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),)) as pool,
+    ):
         yield from pool.map(_run_job, jobs)
 
 
