@@ -114,7 +114,7 @@ def full(
         place: Puts each step on its pool; no parameter in KFP.
         root: Where everything lies: file:///folder or s3://bucket/prefix.
         source: The crawl: a folder or prefix with tars, a folder of images, or a table.
-        evaluation_data: Folder of class folders with held-out images.
+        evaluation_data: Held-out images: class folders, GPR1200, ImageNet or Karpathy's JSON.
         model_name: What the model is called, in MLflow's registry too.
         run_name: Name of this run, the parent in MLflow.
         train_the_labeler: Train the CLIP that labels on labeler_crawl; else import labeler.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from openmofi.errors import InputError
-from openmofi.image_set import read_image_set
+from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.ingest.run import describe_group, plan_groups
 from openmofi.storage import open_store
 from openmofi.versions import read_manifest
@@ -42,8 +42,7 @@ def check_inputs(arguments: dict[str, Any]) -> list[str]:
             read_manifest(uri, kind)
     for name in ("wikidata", "wordnet", "knowledge_base_csv", "labeler"):
         _check_path(name, arguments.get(name, ""))
-    if arguments.get("evaluation_data"):
-        read_image_set(arguments["evaluation_data"])
+    _check_evaluation_sets(arguments)
     return [
         describe_group(group)
         for name in ("labeler_crawl", "source")
@@ -62,6 +61,19 @@ def _uris(value: Any) -> list[str]:
     if not value or isinstance(value, dict):
         return []
     return [value] if isinstance(value, str) else list(value)
+
+
+def _check_evaluation_sets(arguments: dict[str, Any]) -> None:
+    """What assembly keeps clear of, too: hours lie between here and there."""
+    assemble = arguments.get("assemble") or {}
+    sets = dict.fromkeys(assemble.get("evaluation_sets", ()), "assemble.evaluation_sets")
+    if arguments.get("evaluation_data"):
+        sets[arguments["evaluation_data"]] = "evaluation_data"
+    for data, name in sets.items():
+        try:
+            read_evaluation_data(data)
+        except InputError as error:
+            raise InputError(f"'{name}': {error}") from None
 
 
 def _check_path(name: str, value: str) -> None:

@@ -52,7 +52,7 @@ def refresh(
         root: Where everything lies: file:///folder or s3://bucket/prefix.
         source: The crawl, grown since the last run.
         labeler: The CLIP that labels: open_clip name, hf-hub:org/name, or a folder.
-        evaluation_data: Folder of class folders with held-out images.
+        evaluation_data: Held-out images: class folders, GPR1200, ImageNet or Karpathy's JSON.
         model_name: What the model is called, in MLflow's registry too.
         run_name: Name of this run, the parent in MLflow.
         parent: URI of the `dataset` manifest that the new version follows; empty for the first.

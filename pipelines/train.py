@@ -26,7 +26,7 @@ def judge(
         place: The pipeline's placement.
         candidate: URI of the model.
         baseline: URI of the model to compare with, or an empty string.
-        data: Folder of held-out images.
+        data: Held-out images, see `evaluate_model`.
         evaluate: Configuration of the evaluation.
         registration: Configuration of the gate.
         names: ``model_name`` and ``run_name``.
@@ -66,7 +66,7 @@ def train(
         place: Puts each step on its pool; no parameter in KFP.
         training_shards: URI of the `training_shards` manifest, as `curate` prints it.
         model_name: What the model is called, in MLflow's registry too.
-        evaluation_data: Folder of class folders with held-out images.
+        evaluation_data: Held-out images: class folders, GPR1200, ImageNet or Karpathy's JSON.
         run_name: Name of this run, the parent in MLflow.
         baseline: URI of the `model` manifest to compare with; empty for none.
         training: Section TrainConfig.

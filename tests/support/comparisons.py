@@ -10,7 +10,8 @@ from openmofi.evaluation import metrics
 from openmofi.evaluation.bootstrap import Draws
 from openmofi.evaluation.config import EvaluateConfig
 from openmofi.evaluation.suites import SUITE_VERSION, Scores, write_scores
-from openmofi.image_set import ImageSet, read_image_set
+from openmofi.evaluation_data.class_folders import read_class_folders
+from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.storage import open_store
 from openmofi.versions import write_manifest
 from support.evaluation import write_image_set
@@ -25,7 +26,7 @@ class Shelf:
         self.store = open_store(str(folder / "store"))
         self.folder = folder / "set"
         write_image_set(self.folder, images=10)
-        self.images: ImageSet = read_image_set(self.folder)
+        self.images: ImageSet = read_class_folders(self.folder)
 
     def dataset(self, digest: str, **changes: Any) -> str:
         content = {

@@ -6,7 +6,7 @@ from openmofi.config import parse_config
 from openmofi.evaluation.bench import prepare
 from openmofi.evaluation.config import EvaluateConfig
 from openmofi.evaluation.embedders import Embedder
-from openmofi.evaluation.layouts import read_evaluation_data
+from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.storage import open_store
 from support.evaluation import COLOURS
 from support.evaluation_layouts import (
@@ -14,7 +14,6 @@ from support.evaluation_layouts import (
 )
 
 GRID = {"sizes": [25, 50], "positions": ["top_left", "centre"], "colours": ["red", "#0000ff"]}
-SYNSETS = ["n01440764", "n01443537", "n02012849"]
 
 
 class Counting:

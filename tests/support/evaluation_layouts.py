@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+SYNSETS = ["n01440764", "n01443537", "n02012849"]
+
 
 def write_picture(path: Path, colour: Sequence[int], *, seed: int = 0, side: int = 16) -> Path:
     """A noisy plain colour, its own by ``seed``."""
@@ -70,3 +72,46 @@ def write_coco(folder: Path, images: int = 4, *, captions: int = 5) -> Path:
         rows.append(karpathy_row(name, texts, filepath="val2014"))
     write_json(folder / "dataset_coco.json", rows)
     return folder
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def known_gpr1200(folder: Path, tested: Sequence[bytes], learned: bytes) -> Path:
+    """GPR1200 of given pictures, two a class, as it is unpacked; it has nothing to learn from."""
+    for number, content in enumerate(tested):
+        write_bytes(folder / "images" / f"{number // 2}_name_{number}.jpg", content)
+    return folder
+
+
+def known_imagenet(folder: Path, tested: Sequence[bytes], learned: bytes) -> Path:
+    """ImageNet of given pictures, two a class; ``train`` holds one of its own."""
+    for number, content in enumerate(tested):
+        write_bytes(folder / "val" / SYNSETS[number // 2] / f"val_{number}.JPEG", content)
+    write_bytes(folder / "train" / SYNSETS[0] / "train_0.JPEG", learned)
+    return folder
+
+
+def known_coco(folder: Path, tested: Sequence[bytes], learned: bytes) -> Path:
+    """Karpathy's layout of given pictures; one of them is in the split ``train``."""
+    splits = [*(["test"] * len(tested)), "train"]
+    rows = []
+    for number, (content, split) in enumerate(zip([*tested, learned], splits, strict=True)):
+        write_bytes(folder / "val2014" / f"{number}.jpg", content)
+        row = karpathy_row(f"{number}.jpg", [f"number {number}"], filepath="val2014", split=split)
+        rows.append(row)
+    write_json(folder / "dataset_coco.json", rows)
+    return folder
+
+
+def known_class_folders(folder: Path, tested: Sequence[bytes], learned: bytes) -> Path:
+    """Class folders of given pictures, two a class; they have nothing to learn from."""
+    for number, content in enumerate(tested):
+        write_bytes(folder / f"class_{number // 2}" / f"{number}.jpg", content)
+    return folder
+
+
+KNOWN_LAYOUTS = [known_class_folders, known_gpr1200, known_imagenet, known_coco]

@@ -16,7 +16,7 @@ from openmofi.evaluation.config import EvaluateConfig
 from openmofi.evaluation.embedders import Embedder
 from openmofi.evaluation.report import Measured
 from openmofi.evaluation.suites import Bench, prepare, score
-from openmofi.image_set import read_image_set
+from openmofi.evaluation_data.class_folders import read_class_folders
 from openmofi.storage import open_store
 from support.evaluation import COLOURS
 from support.label_quality import CHROMIUM
@@ -26,7 +26,7 @@ HOSTILE = '</style></title><script>document.title="hijacked"</script><b>"quoted"
 
 def bench_of(store: Path, folder: Path, **config: Any) -> Bench:
     parsed = parse_config(EvaluateConfig, {"batch_size": 5, **config}, where="test")
-    return prepare(open_store(str(store)), read_image_set(folder), parsed)
+    return prepare(open_store(str(store)), read_class_folders(folder), parsed)
 
 
 def colour_model(name: str, *, noise: float = 0.0, texts: bool = True) -> Embedder:

@@ -100,3 +100,19 @@ def test_steps_that_may_find_all_work_done_load_no_encoder_library() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_evaluation_sets_have_one_reader_which_knows_nobody_that_uses_it() -> None:
+    """Else a set that is evaluated on is not the one that training data were kept clear of."""
+    room = LIBRARY / "evaluation_data"
+    inside = sorted(room.glob("*.py"))
+    assert len(inside) > 5
+    allowed = ("errors", "evaluation_data", "images", "keys", "progress")
+    known = {n.split(".")[1] for m in inside for n in imported(m) if n.startswith("openmofi.")}
+    assert known <= set(allowed)
+    outside = [m for m in modules() if room not in m.parents]
+    outside += sorted((REPOSITORY / "pipelines").glob("*.py"))
+    readers = ("read_class_folders", "read_gpr1200", "read_imagenet")  # of one layout each
+    assert [m.name for m in outside if any(r in m.read_text("utf-8") for r in readers)] == []
+    users = [m.name for m in outside if "read_evaluation_data(" in m.read_text("utf-8")]
+    assert {"job.py", "preflight.py", "run.py"} <= set(users)

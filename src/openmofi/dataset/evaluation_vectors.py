@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openmofi.errors import InputError
-from openmofi.image_set import ImageSet
+from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.progress import bar
 from openmofi.storage import Store

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from openmofi.dataset.config import AssembleConfig
 from openmofi.errors import InputError
-from openmofi.image_set import ImageSet
+from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image, perceptual_hash
 from openmofi.labeling.masked import regions_recipe
 from openmofi.records import from_parquet

@@ -17,7 +17,8 @@ from openmofi.dataset.inputs import (
     read_tombstones,
 )
 from openmofi.errors import InputError
-from openmofi.image_set import ImageSet, read_image_set
+from openmofi.evaluation_data.image_set import ImageSet
+from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.keys import hash_json
 from openmofi.progress import say
 from openmofi.textregions.rule import has_second_look
@@ -106,7 +107,8 @@ def prepare(
         tables=tables,
         knowledge_base=loaded,
         parent=read_manifest(parent, KIND) if parent else None,
-        evaluation_sets=[read_image_set(folder) for folder in config.evaluation_sets],
+        # The images that evaluation tests on, and no others: ImageNet's train is for learning.
+        evaluation_sets=[read_evaluation_data(one).images for one in config.evaluation_sets],
         tombstones=read_tombstones(tables.store),
         heads=read_heads(config.heads, _embedded_by(tables)),
         cut=read_cut(config, tables),

@@ -7,17 +7,8 @@ import numpy as np
 from PIL import Image
 
 from openmofi.errors import InputError
-from openmofi.evaluation.captions import Captions
-from openmofi.evaluation.class_names import synset_among
 from openmofi.evaluation.config import EvaluateConfig
 from openmofi.evaluation.embedders import model_embedder
-from openmofi.evaluation.layouts import (
-    EvaluationData,
-    class_keys,
-    read_part,
-    taken_out,
-    without_copies,
-)
 from openmofi.evaluation.retrieval import IntArray
 from openmofi.evaluation.typographic import (
     DRAWING_VERSION,
@@ -30,7 +21,11 @@ from openmofi.evaluation.typographic import (
     name_vectors,
 )
 from openmofi.evaluation.vectors import open_image, text_vectors
-from openmofi.image_set import ImageSet
+from openmofi.evaluation_data.captions import Captions
+from openmofi.evaluation_data.image_set import ImageSet, class_keys
+from openmofi.evaluation_data.imagenet import synset_among
+from openmofi.evaluation_data.layouts import EvaluationData
+from openmofi.evaluation_data.parts import read_part, taken_out, without_copies
 from openmofi.keys import hash_json
 from openmofi.storage import Store
 

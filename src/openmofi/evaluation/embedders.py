@@ -11,7 +11,7 @@ from PIL import Image
 
 from openmofi.errors import InputError
 from openmofi.evaluation.retrieval import FloatArray, load_array
-from openmofi.image_set import ImageSet
+from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.keys import hash_file
 from openmofi.versions import read_manifest
 

@@ -24,9 +24,9 @@ from openmofi.evaluation.embedders import (
     is_array,
     model_embedder,
 )
-from openmofi.evaluation.layouts import read_evaluation_data
 from openmofi.evaluation.report import Measured, build
 from openmofi.evaluation.suites import SUITE_VERSION, Bench, Scores, prepare, read_scores, score
+from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.keys import recipe_key
 from openmofi.models.device import check_device
 from openmofi.progress import say
@@ -61,7 +61,7 @@ def evaluate_model(
     Args:
         candidate: URI of a model manifest, any other model (see `embedders.find_model`), which is
             imported first, or a ``.npy`` of vectors of the evaluation set in its order.
-        data: The evaluation set, see `openmofi.evaluation.layouts`.
+        data: The evaluation set, see `openmofi.evaluation_data.layouts`.
         baseline: What to compare with, pair by pair, as ``candidate``; empty for none.
         config: `EvaluateConfig` as plain values.
         pipeline_run: Name of the parent run in MLflow; empty for runs of their own.

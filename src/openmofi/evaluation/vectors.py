@@ -16,7 +16,7 @@ from PIL import Image
 from openmofi.errors import InputError
 from openmofi.evaluation.embedders import Embedder
 from openmofi.evaluation.retrieval import FloatArray, unit_rows
-from openmofi.image_set import ImageSet
+from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.keys import hash_json, recipe_key
 from openmofi.progress import bar

@@ -24,7 +24,7 @@ from openmofi.demo.crawl import EVALUATION_IMAGES, write_demo_crawl
 from openmofi.demo.flags import FlagDomain
 from openmofi.demo.noise import FAULTS, RENDERED_TEXT, TEXT_KINDS
 from openmofi.errors import InputError
-from openmofi.image_set import read_image_set
+from openmofi.evaluation_data.class_folders import read_class_folders
 from openmofi.images import ImageProblemError, decode_image, perceptual_hash
 from openmofi.keys import hash_folder
 
@@ -138,7 +138,7 @@ def test_entities_are_those_of_the_knowledge_base(crawl: Path) -> None:
 
 
 def test_evaluation_images_are_held_out_and_sound(crawl: Path) -> None:
-    images = read_image_set(crawl / "evaluation")
+    images = read_class_folders(crawl / "evaluation")
     classes = [entity.entity_id for entity in FlagDomain().drawn]
     assert Counter(images.labels.tolist()) == dict.fromkeys(range(len(classes)), EVALUATION_IMAGES)
     assert "flag of Georgia" in images.class_names

@@ -21,7 +21,7 @@ from openmofi.demo.mixture import DOMAINS, Mixture, settle_domains
 from openmofi.demo.noise import FAULTS, TEXT_KINDS
 from openmofi.demo.samples import make_sample, plan_samples, sample_files
 from openmofi.errors import InputError
-from openmofi.image_set import read_image_set
+from openmofi.evaluation_data.class_folders import read_class_folders
 from openmofi.images import decode_image
 
 PAIRS = 240
@@ -98,7 +98,7 @@ def test_ids_are_unique_and_parents_are_there(crawl: Path) -> None:
 
 def test_each_domain_has_an_evaluation_set_of_its_own(crawl: Path) -> None:
     for domain in MIXTURE.domains:
-        images = read_image_set(crawl / "evaluation" / domain.name)
+        images = read_class_folders(crawl / "evaluation" / domain.name)
         assert len(images.paths) == len(domain.drawn)
         assert set(images.domains) == {domain.name}
         wanted = {domain.wording.class_name.format(name=e.name) for e in domain.drawn}
@@ -145,7 +145,7 @@ def test_held_out_pictures_are_others_than_those_of_the_crawl(crawl: Path) -> No
     images = [p for d in MIXTURE.domains for p in (crawl / "evaluation" / d.name).rglob("*.jpg")]
     data = {path.read_bytes() for path in images}
     assert len(data) == len(images)
-    held_out = read_image_set(crawl / "evaluation" / "vases").image_ids
+    held_out = read_class_folders(crawl / "evaluation" / "vases").image_ids
     assert not seen & set(held_out)
 
 

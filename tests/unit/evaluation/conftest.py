@@ -1,8 +1,8 @@
 import pytest
 
 from support.evaluation import write_image_set
-from support.evaluation_benches import SYNSETS
 from support.evaluation_layouts import (
+    SYNSETS,
     write_imagenet,
 )
 

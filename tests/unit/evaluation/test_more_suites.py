@@ -10,8 +10,9 @@ from openmofi.evaluation.suites import attacked_picture, image_vectors, read_ima
 from openmofi.evaluation.typographic import Writing
 from openmofi.images import decode_image
 from support.evaluation import COLOURS
-from support.evaluation_benches import GRID, SYNSETS, Counting, bench_of
+from support.evaluation_benches import GRID, Counting, bench_of
 from support.evaluation_layouts import (
+    SYNSETS,
     colour_of,
     write_coco,
     write_imagenet,

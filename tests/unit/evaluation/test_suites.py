@@ -9,7 +9,7 @@ from openmofi.evaluation import metrics
 from openmofi.evaluation.config import EvaluateConfig
 from openmofi.evaluation.embedders import Embedder, colour_histogram
 from openmofi.evaluation.suites import prepare, read_image, read_scores, score
-from openmofi.image_set import read_image_set
+from openmofi.evaluation_data.class_folders import read_class_folders
 from openmofi.storage import open_store
 from support.evaluation import COLOURS, write_image_set
 
@@ -31,7 +31,7 @@ class MeanColour:
 
 @pytest.fixture
 def bench(tmp_path):
-    images = read_image_set(write_image_set(tmp_path / "set"))
+    images = read_class_folders(write_image_set(tmp_path / "set"))
     config = parse_config(EvaluateConfig, {"batch_size": 5}, where="test")
     return prepare(open_store(str(tmp_path / "store")), images, config)
 

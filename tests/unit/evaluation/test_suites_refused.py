@@ -8,8 +8,9 @@ import pytest
 from openmofi.errors import InputError
 from openmofi.evaluation.embedders import array_embedder, colour_histogram
 from openmofi.evaluation.suites import image_vectors, score
-from support.evaluation_benches import GRID, SYNSETS, Counting, bench_of
+from support.evaluation_benches import GRID, Counting, bench_of
 from support.evaluation_layouts import (
+    SYNSETS,
     colour_of,
     write_coco,
     write_json,

@@ -6,7 +6,7 @@ import pytest
 
 from openmofi.errors import InputError
 from openmofi.evaluation.run import evaluate_model
-from openmofi.image_set import read_image_set
+from openmofi.evaluation_data.class_folders import read_class_folders
 from openmofi.models.encoder import load_encoder
 from openmofi.registry.register import register_model
 from openmofi.versions import read_manifest
@@ -24,7 +24,7 @@ class Ground:
         self.evaluations = {}
 
     def model(self, seed, *, checked=True):
-        digest = read_image_set(self.data).digest
+        digest = read_class_folders(self.data).digest
         against = [digest] if checked else []
         dataset = publish_dataset(self.root, f"{seed:032d}", checked_against=against)
         origin = {"kind": "trained", "name": f"m{seed}", "dataset_uri": dataset}

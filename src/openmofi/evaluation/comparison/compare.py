@@ -10,9 +10,9 @@ from openmofi.evaluation import metrics, wording
 from openmofi.evaluation.bootstrap import Draws
 from openmofi.evaluation.comparison import differences
 from openmofi.evaluation.comparison.sides import Evaluated, Side, open_side
-from openmofi.evaluation.layouts import read_evaluation_data
 from openmofi.evaluation.retrieval import IntArray
 from openmofi.evaluation.suites import SUITE_VERSION, read_scores
+from openmofi.evaluation_data.layouts import read_evaluation_data
 
 MOST_SIDES = len(ascii_uppercase)
 

@@ -1,16 +1,56 @@
-"""Names of classes whose folders or files carry numbers and synsets."""
+"""ImageNet: ``DIR/val/<synset>/*`` is tested on, ``DIR/train/<synset>/*`` may be learned from."""
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from openmofi.errors import InputError
+from openmofi.evaluation_data.class_folders import read_class_folders
+from openmofi.evaluation_data.image_set import (
+    ImageSet,
+    class_keys,
+    folders_in,
+    images_in,
+    named,
+    told,
+)
 
 _SYNSET = re.compile(r"n\d{8}")
 _SYNSET_FILES = ("LOC_synset_mapping.txt", "synset_words.txt")
-_GPR_FILE = "GPR1200_categoryNumber_to_text.json"
 _CLASSES = 1000
+
+
+def is_imagenet(root: Path) -> bool:
+    """Whether there is ``val``, and it is no class: classes hold images, not folders of them.
+
+    Raises:
+        InputError: The images of ``val`` are not sorted into class folders.
+    """
+    val = root / "val"
+    if not val.is_dir():
+        return False
+    if folders_in(val):
+        return True
+    if (root / "train").is_dir() and images_in(val):
+        raise InputError(
+            f"{val} holds images without class folders; sort them into val/<synset>/ first "
+            "(labels stand in ILSVRC's LOC_val_solution.csv)"
+        )
+    return False
+
+
+def read_imagenet(root: Path) -> ImageSet:
+    """The images of ``val``. ``val/classes.csv`` names the classes, else `imagenet_names`.
+
+    Raises:
+        InputError: A line of a synset file is none, or ``classes.csv`` lacks a column.
+    """
+    images = read_class_folders(root / "val")
+    keys = class_keys(images)
+    if list(images.class_names) == [told(key) for key in keys]:  # no classes.csv names them
+        names = imagenet_names(root, keys)
+        images = named(images, [(names.get(key, key), "") for key in keys])
+    return images
 
 
 def imagenet_names(root: Path, keys: Sequence[str]) -> dict[str, str]:
@@ -28,25 +68,6 @@ def imagenet_names(root: Path, keys: Sequence[str]) -> dict[str, str]:
         return dict(zip(sorted(keys), IMAGENET_CLASSNAMES, strict=True))
     files = [root / name for name in _SYNSET_FILES if (root / name).is_file()]
     return _synset_words(files[0]) if files else {}
-
-
-def numbered_names(flat: Path, keys: Iterable[str]) -> Mapping[str, str]:
-    """Names of GPR1200's classes by number, from its JSON beside the images or one folder up.
-
-    Raises:
-        InputError: The JSON is not one object.
-    """
-    places = [folder / _GPR_FILE for folder in (flat, flat.parent)]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        return {}
-    try:
-        names = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from None
-    if not isinstance(names, dict):
-        raise InputError(f"{path} must hold one object, class number to text")
-    return {key: str(names[key]) for key in keys if names.get(key)}
 
 
 def synset_among(class_names: Sequence[str]) -> str:

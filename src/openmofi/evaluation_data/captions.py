@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from openmofi.errors import InputError
-from openmofi.evaluation.retrieval import IntArray
-from openmofi.image_set import ImageSet
+from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.images import image_id
 from openmofi.keys import hash_json
 
@@ -33,7 +33,7 @@ class Captions:
     """
 
     texts: Sequence[str]
-    owners: IntArray
+    owners: npt.NDArray[np.int64]
 
 
 def find_captions(data: Path) -> Path | None:

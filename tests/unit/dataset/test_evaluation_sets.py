@@ -1,0 +1,55 @@
+"""Scope: evaluation sets in every layout: what is dropped for them, and what is recorded."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from openmofi.evaluation_data.layouts import read_evaluation_data
+from support.assembly import assemble, dropped, pool_of
+from support.evaluation_layouts import KNOWN_LAYOUTS, known_coco
+from support.tables import Pool, labelled, noise_jpeg
+
+LEARNED = 9  # seed of the picture that is beside those that are tested on
+
+
+@pytest.fixture
+def crawl(root: Path) -> Pool:
+    """Samples of the pictures 1, 2 and 3, of the one to learn from, and of one in no set."""
+    return pool_of(root, *(labelled(seed, ("peru", 0.4)) for seed in (1, 2, 3, LEARNED, 10)))
+
+
+def pictures() -> list[bytes]:
+    """A copy of picture 1, others that are like 2 and 3, and one that no sample is like."""
+    return [noise_jpeg(1), noise_jpeg(2, quality=55), noise_jpeg(3, quality=60), noise_jpeg(4)]
+
+
+@pytest.mark.parametrize("write", KNOWN_LAYOUTS)
+def test_what_is_tested_on_is_dropped_and_what_is_learned_from_stays(
+    crawl: Pool, knowledge_base: str, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    data = write(tmp_path / "set", pictures(), noise_jpeg(LEARNED))
+    made = assemble(crawl, knowledge_base, evaluation_sets=[str(data)])
+    assert dropped(made) == {f"a/{row}": "evaluation_overlap" for row in range(3)}
+    assert made.content["checked_against"] == [read_evaluation_data(data).images.digest]
+
+
+def test_captions_may_be_given_by_their_file(
+    crawl: Pool, knowledge_base: str, tmp_path: Path
+) -> None:
+    folder = known_coco(tmp_path / "set", pictures(), noise_jpeg(LEARNED))
+    ways = [folder, folder / "dataset_coco.json", folder.as_uri()]
+    made = [assemble(crawl, knowledge_base, evaluation_sets=[str(way)]) for way in ways]
+    assert len({one.uri for one in made}) == 1
+
+
+def test_sets_of_several_layouts_are_all_kept_clear_of(
+    crawl: Pool, knowledge_base: str, tmp_path: Path
+) -> None:
+    sets = [
+        write(tmp_path / write.__name__, [noise_jpeg(seed)] * 2, noise_jpeg(LEARNED))
+        for seed, write in enumerate(KNOWN_LAYOUTS[1:], start=1)
+    ]
+    made = assemble(crawl, knowledge_base, evaluation_sets=[str(one) for one in sets])
+    assert dropped(made) == {f"a/{row}": "evaluation_overlap" for row in range(3)}
+    assert len(made.content["checked_against"]) == 3
