@@ -1,0 +1,73 @@
+"""A data set whose labels are dealt out anew: the same pictures, the same labels, no sense."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from openmofi.keys import hash_json
+from openmofi.progress import say
+from openmofi.records import from_parquet, to_parquet
+from openmofi.storage import Store
+from openmofi.versions import Manifest, read_manifest, write_manifest
+
+_VERSION = 1
+
+
+def permute_labels(dataset: str, seed: int = 0) -> str:
+    """Publish a version of a data set in which each picture has the labels of another.
+
+    Labels are dealt within each split, so that each class keeps its number of pictures.
+
+    Args:
+        dataset: Manifest URI of kind ``dataset``.
+        seed: Of the permutation.
+
+    Returns:
+        Manifest URI of kind ``dataset``; published once.
+    """
+    source = read_manifest(dataset, "dataset")
+    store = source.store
+    digest = hash_json(["permuted_labels", _VERSION, source.digest, seed])
+    if store.exists(f"manifests/dataset/{digest}.json"):
+        say(f"permuted labels: reused data set {digest}")
+        return Manifest(store, "dataset", digest).uri
+    kept = [from_parquet(store.get(shard["kept_key"])) for shard in source.content["shards"]]
+    content: dict[str, Any] = {
+        **source.content,
+        "permuted_labels_of": source.uri,
+        "shards": _write(store, digest, source.content["shards"], dealt_out(kept, seed)),
+    }
+    for name in ("kind", "digest", "schema_version"):
+        del content[name]
+    return write_manifest(store, "dataset", digest, content).uri
+
+
+def dealt_out(tables: list[pa.Table], seed: int) -> list[pa.Table]:
+    """Tables of kept samples with their ``labels`` permuted within each split, over all tables."""
+    whole = pa.concat_tables(tables)
+    splits = np.array(whole.column("split").to_pylist(), dtype=object)
+    taken = np.arange(whole.num_rows)
+    rng = np.random.default_rng(seed)
+    for split in sorted(set(splits)):
+        rows = np.flatnonzero(splits == split)
+        taken[rows] = rng.permutation(rows)
+    labels = whole.column("labels").combine_chunks().take(pa.array(taken))
+    place = whole.schema.get_field_index("labels")
+    permuted = whole.set_column(place, whole.schema.field("labels"), labels)
+    starts = np.cumsum([0, *(table.num_rows for table in tables)])
+    return [
+        permuted.slice(start, table.num_rows)
+        for start, table in zip(starts[:-1].tolist(), tables, strict=True)
+    ]
+
+
+def _write(
+    store: Store, digest: str, shards: list[dict[str, Any]], tables: list[pa.Table]
+) -> list[dict[str, Any]]:
+    written = []
+    for shard, table in zip(shards, tables, strict=True):
+        key = f"datasets/{digest}/kept/{shard['shard']}.parquet"
+        store.put(key, to_parquet(table))
+        written.append({**shard, "kept_key": key})
+    return written

@@ -1,0 +1,52 @@
+"""The random-label arm: the same pictures and as many of each label, dealt out anew."""
+
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+
+from benchmarks.claims.permuted import dealt_out
+from openmofi.dataset.assemble import KEPT
+
+
+def kept(first: int, rows: int) -> pa.Table:
+    """Each picture's label is its number; every tenth is for validation and has two."""
+    numbers = range(first, first + rows)
+    return pa.table(
+        {
+            "row": list(numbers),
+            "uid": [f"u{n}" for n in numbers],
+            "split": ["validation" if n % 10 == 0 else "train" for n in numbers],
+            "labels": [[n, n + 1000] if n % 10 == 0 else [n] for n in numbers],
+        },
+        schema=KEPT,
+    )
+
+
+TABLES = [kept(0, 60), kept(60, 1), kept(61, 39)]
+
+
+def labels_by_split(tables: list[pa.Table]) -> dict[str, Counter[tuple[int, ...]]]:
+    found: dict[str, Counter[tuple[int, ...]]] = {}
+    for row in pa.concat_tables(tables).to_pylist():
+        found.setdefault(row["split"], Counter())[tuple(row["labels"])] += 1
+    return found
+
+
+def test_each_split_keeps_its_labels() -> None:
+    assert labels_by_split(dealt_out(TABLES, 0)) == labels_by_split(TABLES)
+
+
+def test_pictures_stay_where_they_are_and_few_keep_their_label() -> None:
+    permuted = dealt_out(TABLES, 0)
+    for before, after in zip(TABLES, permuted, strict=True):
+        assert after.drop_columns("labels").equals(before.drop_columns("labels"))
+        assert after.schema.equals(before.schema)
+    rows = pa.concat_tables(permuted).to_pylist()
+    assert sum(row["labels"][0] == row["row"] for row in rows) < 10  # one a split is expected
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_seed_deals_alike(seed: int) -> None:
+    assert dealt_out(TABLES, seed) == dealt_out(TABLES, seed)
+    assert dealt_out(TABLES, seed) != dealt_out(TABLES, seed + 1)
