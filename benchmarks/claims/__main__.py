@@ -22,7 +22,7 @@ from benchmarks.claims.config import ClaimsConfig
 from benchmarks.claims.data import Place, curate, draw_crawl, training_shards
 from benchmarks.claims.measured import Found, judge_all, read_seeds, values_by_seed
 from benchmarks.claims.page import arms_table, claims_table, domains_table
-from benchmarks.claims.runs import Task, plan, read_result, run_all, run_task
+from benchmarks.claims.runs import SHARDS, Task, plan, read_result, read_shards, run_all, run_task
 from openmofi.config import parse_config, read_yaml
 from openmofi.errors import InputError, OpenMofiError
 from openmofi.evaluation.embedders import colour_histogram
@@ -30,8 +30,6 @@ from openmofi.evaluation.run import draws_of
 from openmofi.files import write_text
 from openmofi.progress import say
 from openmofi.workers import usable_cores
-
-_SHARDS = "training_shards.json"
 
 
 def main() -> int:
@@ -61,11 +59,11 @@ def _run(options: argparse.Namespace) -> None:
         tables = curate(config, place)
         shards = training_shards(config, place, tables)
         beside = {"tables": asdict(tables), "seconds": round(time.monotonic() - started, 1)}
-        write_text(json.dumps({"shards": shards, **beside}, indent=1) + "\n", out / _SHARDS)
+        write_text(json.dumps({"shards": shards, **beside}, indent=1) + "\n", out / SHARDS)
         say(f"claims: data ready in {beside['seconds']:.0f} s")
     if options.only == "data":
         return
-    tasks = plan(config, _shards(out), place.evaluation)
+    tasks = plan(config, read_shards(out), place.evaluation)
     if options.only != "report":
         run_all(tasks, out / "arms", options.jobs, lambda task: _command(options, task))
     report(tasks, config, out)
@@ -111,16 +109,8 @@ def _plain(results: Any, values: Any, judged: Sequence[Found]) -> str:
     return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
 
 
-def _shards(out: Path) -> dict[str, str]:
-    path = out / _SHARDS
-    if not path.is_file():
-        raise InputError(f"{path} is not there; run without --only")
-    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["shards"]
-    return found
-
-
 def _task(options: argparse.Namespace, config: ClaimsConfig, place: Place, out: Path) -> Task:
-    tasks = {task.name: task for task in plan(config, _shards(out), place.evaluation)}
+    tasks = {task.name: task for task in plan(config, read_shards(out), place.evaluation)}
     if options.arm not in tasks:
         raise InputError(f"--arm {options.arm}: one of {', '.join(tasks)}")
     return tasks[options.arm]

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.claims.arms import ARMS, arm_of
 from benchmarks.claims.config import ClaimsConfig
 from openmofi.config import parse_config
-from openmofi.errors import OpenMofiError
+from openmofi.errors import InputError, OpenMofiError
 from openmofi.evaluation.config import EvaluateConfig
 from openmofi.evaluation.run import evaluate_model
 from openmofi.evaluation_data.layouts import read_evaluation_data
@@ -24,6 +24,7 @@ from openmofi.keys import hash_json
 from openmofi.progress import say
 from openmofi.training.run import train_model
 
+SHARDS = "training_shards.json"  # what the arms train on, in the experiment's folder
 _POLL = 0.5  # seconds
 
 
@@ -53,6 +54,19 @@ class Task:
     def name(self) -> str:
         """As runs and files are called."""
         return f"{self.arm}-{self.seed}"
+
+
+def read_shards(out: Path) -> dict[str, str]:
+    """URIs of the training shards by the name of their data.
+
+    Raises:
+        InputError: They were not made yet.
+    """
+    path = out / SHARDS
+    if not path.is_file():
+        raise InputError(f"{path} is not there; run `make claims` first")
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["shards"]
+    return found
 
 
 def plan(config: ClaimsConfig, shards: Mapping[str, str], data: str) -> list[Task]:
