@@ -100,7 +100,9 @@ def open_image(images: ImageSet, index: int) -> Image.Image:
     try:
         return decode_image(path.read_bytes())
     except (ImageProblemError, OSError) as error:
-        raise InputError(f"evaluation image {path} does not open: {error}") from None
+        raise InputError(
+            f"evaluation image {path} does not open: {error}; replace it or take it out"
+        ) from None
 
 
 def same_width(embedder: Embedder, first: FloatArray, second: FloatArray, *, what: str) -> None:

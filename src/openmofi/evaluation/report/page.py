@@ -68,6 +68,7 @@ def _facts(
         "data_digest": images.digest,
         "confidence": config.confidence,
         "bootstrap_samples": config.bootstrap_samples,
+        "drawn": "images" if bench.groups is None else "classes",
         "models": [{"role": model.role, "name": model.embedder.name} for model in models],
         "metrics": metric_facts.metric_rows(bench, models, paired),
         "class_means": metric_facts.class_rows(bench, models[0]),
@@ -107,7 +108,7 @@ def _intro(shown: Facts) -> str:
     return (
         f"<p>{shown['images']:,} images of {shown['classes']:,} classes, data version "
         f"<code>{escape(shown['data_digest'][:12])}</code>. All figures in percent, with "
-        f"{100 * shown['confidence']:g} % bootstrap intervals over queries "
+        f"{100 * shown['confidence']:g} % bootstrap intervals over {shown['drawn']} "
         f"({shown['bootstrap_samples']:,} resamples). Models are compared on the same queries, in "
         "percentage points; where the interval of a difference holds zero, its sign is not known: "
         '<b>noise</b>.</p>\n<p class="note">Retrieval mAP counts the query itself as its first '
