@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from openmofi.keys import hash_bytes, hash_json
 from openmofi.records import Status
@@ -51,8 +51,6 @@ def decode_image(
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
         width, height = image.size
-    except UnidentifiedImageError as error:  # its text names a buffer in memory
-        raise ImageProblemError(Status.CORRUPT_IMAGE, "of no known format") from error
     except Exception as error:  # Pillow's plug-ins raise nearly anything on hostile bytes
         raise ImageProblemError(Status.CORRUPT_IMAGE, _one_line(error)) from error
     if width * height > max_pixels:
