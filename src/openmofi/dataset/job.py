@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from openmofi.entities.knowledge_base import KnowledgeBase
 
 KIND = "dataset"
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from openmofi.database import first_row
 from openmofi.dataset.causes import Cause
+from openmofi.dataset.clusters import components
 from openmofi.dataset.config import AssembleConfig, DuplicateRule
 from openmofi.dataset.duplicates import first_wins, hash_pairs
 from openmofi.dataset.embedding_pairs import Block, embedding_pairs
@@ -17,6 +18,11 @@ from openmofi.labeling.embed import read_embeddings
 from openmofi.progress import bar
 
 Database = duckdb.DuckDBPyConnection
+
+_REPEATS_NONE = "cause IS NULL AND cluster = id"
+_FIRST_OF_IMAGE = (
+    "cause IS NULL AND id IN (SELECT min(id) FROM samples WHERE cause IS NULL GROUP BY image_id)"
+)
 
 
 def drop(database: Database, cause: Cause, condition: str) -> None:
@@ -75,28 +81,43 @@ def drop_without_label(database: Database, cause: Cause) -> None:
 
 
 def settle_duplicates(database: Database, tables: PoolTables, rule: DuplicateRule) -> None:
-    """Give every sample that is in its cluster; drop the later ones and pool their labels."""
+    """Give every sample that is in its cluster.
+
+    Later ones are dropped and leave their labels to the cluster's first; where the rule keeps
+    them, a cluster is all that hangs together, for a split may not part any near pair.
+    """
     database.execute(
         "UPDATE samples SET cluster = earliest FROM (SELECT image_id AS image, min(id) AS earliest "
         "FROM samples WHERE cause IS NULL GROUP BY image_id) WHERE cause IS NULL AND "
         "image_id = image"
     )
     _mark_duplicates(database, Cause.DUPLICATE_EXACT)
+    near: list[Pairs] = []
     if rule.perceptual_bits is not None:
         _join_equal_hashes(database)
-        _join_near_hashes(database, rule.perceptual_bits)
+        near.append(_near_hashes(database, rule.perceptual_bits))
+        _join(database, first_wins(near[-1]))
         _mark_duplicates(database, Cause.DUPLICATE_PERCEPTUAL)
     if rule.embedding_cosine is not None:
-        near = embedding_pairs(
-            lambda: _vectors_still_in(database, tables), _heads(database), rule.embedding_cosine
+        # Whoever stays may be near another by embedding, whatever else it is near by hash.
+        which = _REPEATS_NONE if rule.drop else _FIRST_OF_IMAGE
+        near.append(
+            embedding_pairs(
+                lambda: _vectors(database, tables, which),
+                _number(database, which),
+                rule.embedding_cosine,
+            )
         )
-        _join(database, first_wins(near))
+    if not rule.drop:
+        _join_components(database, near)
+        return
+    if rule.embedding_cosine is not None:
+        _join(database, first_wins(near[-1]))
         _mark_duplicates(database, Cause.DUPLICATE_EMBEDDING)
-    if rule.drop:
-        database.execute(
-            "UPDATE samples SET cause = duplicate WHERE cause IS NULL AND duplicate IS NOT NULL"
-        )
-        _pool_labels(database)
+    database.execute(
+        "UPDATE samples SET cause = duplicate WHERE cause IS NULL AND duplicate IS NOT NULL"
+    )
+    _pool_labels(database)
 
 
 def limit_labels(database: Database, config: AssembleConfig) -> None:
@@ -168,13 +189,13 @@ def _join_equal_hashes(database: Database) -> None:
     )
 
 
-def _join_near_hashes(database: Database, bits: int) -> None:
+def _near_hashes(database: Database, bits: int) -> Pairs:
     near = hash_pairs(database, "heads", "heads", bits)
     found = database.execute(
         f"SELECT l.id AS a, r.id AS b FROM {near} n JOIN heads l ON l.phash = n.a "
         "JOIN heads r ON r.phash = n.b WHERE l.id < r.id"
     ).fetchnumpy()
-    _join(database, first_wins(np.stack([found["a"], found["b"]], axis=1)))
+    return np.stack([found["a"], found["b"]], axis=1)
 
 
 def _hashes_still_in(database: Database, table: str) -> None:
@@ -185,12 +206,11 @@ def _hashes_still_in(database: Database, table: str) -> None:
     )
 
 
-def _vectors_still_in(database: Database, tables: PoolTables) -> Iterator[Block]:
-    """Numbers and vectors of samples that are in and repeat none, shard by shard."""
+def _vectors(database: Database, tables: PoolTables, which: str) -> Iterator[Block]:
+    """Numbers and vectors of the samples that meet a condition, shard by shard."""
     for number, work in enumerate(bar(tables.work, label="embeddings", unit="shard")):
         found: pa.Table = database.sql(
-            f"SELECT id, row FROM samples WHERE shard = {number} AND cause IS NULL "
-            "AND cluster = id ORDER BY id"
+            f"SELECT id, row FROM samples WHERE shard = {number} AND {which} ORDER BY id"
         ).to_arrow_table()
         ids, rows = (column.to_numpy() for column in found.columns)
         vectors, places = read_embeddings(tables.read("image_embeddings", work))
@@ -199,9 +219,9 @@ def _vectors_still_in(database: Database, tables: PoolTables) -> Iterator[Block]
         yield ids[embedded], vectors[places[embedded]].astype(np.float16)
 
 
-def _heads(database: Database) -> int:
-    """How many samples are in and repeat none."""
-    row = first_row(database, "SELECT count(*) FROM samples WHERE cause IS NULL AND cluster = id")
+def _number(database: Database, which: str) -> int:
+    """How many samples meet a condition."""
+    row = first_row(database, f"SELECT count(*) FROM samples WHERE {which}")
     return int(row[0]) if row else 0
 
 
@@ -209,6 +229,18 @@ def _join(database: Database, losers: Pairs) -> None:
     moves = pa.table({"loser": losers[:, 0], "winner": losers[:, 1]})
     database.register("moves", moves)
     database.execute("UPDATE samples SET cluster = winner FROM moves WHERE cluster = loser")
+    database.unregister("moves")
+
+
+def _join_components(database: Database, near: Sequence[Pairs]) -> None:
+    found = database.execute(
+        "SELECT id, cluster FROM samples WHERE cluster IS NOT NULL"
+    ).fetchnumpy()
+    repeats = np.stack([found["id"], found["cluster"]], axis=1)
+    joined = components(np.concatenate([repeats, *near]))
+    moves = pa.table({"one": joined[:, 0], "earliest": joined[:, 1]})
+    database.register("moves", moves)
+    database.execute("UPDATE samples SET cluster = earliest FROM moves WHERE id = one")
     database.unregister("moves")
 
 
