@@ -1,8 +1,14 @@
-"""``openmofi dataset``: assemble versions of the data set, cut training shards, look at counts."""
+"""``openmofi dataset``: assemble versions of the data set and cut training shards.
+
+Other verbs stand in modules of their own, each with `add_verbs`.
+"""
 
 import argparse
 from pathlib import Path
 
+from openmofi.cli import dataset_versions
+
+_MODULES = (dataset_versions,)
 _TABLES = (
     "samples", "mentions", "image_embeddings", "entity_scores", "text_regions", "masked_scores",
 )  # fmt: skip
@@ -34,9 +40,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     build.add_argument("--workers", type=int, default=1, help="shards at once (default 1)")
     build.set_defaults(run=_build_shards)
 
-    show = verbs.add_parser("show", help="counts of a data set, by step and cause")
-    show.add_argument("dataset", metavar="URI")
-    show.set_defaults(run=_show)
+    for module in _MODULES:
+        module.add_verbs(verbs)
 
 
 def _assemble(arguments: argparse.Namespace) -> None:
@@ -58,21 +63,3 @@ def _build_shards(arguments: argparse.Namespace) -> None:
 
     config = read_yaml(arguments.config) if arguments.config else None
     print(build_shards(arguments.dataset, config=config, workers=arguments.workers))
-
-
-def _show(arguments: argparse.Namespace) -> None:
-    from openmofi.dataset.causes import Cause, funnel
-    from openmofi.versions import read_manifest
-
-    manifest = read_manifest(arguments.dataset, "dataset")
-    content = manifest.content
-    counts = dict(content["counts"])
-    left = sum(counts.values())
-    print(f"{'seen':<38}{'':>10}{left:>10}")
-    for step, cause, dropped in funnel(counts):
-        left -= dropped
-        print(f"{step:<16}{cause:<22}{-dropped:>10}{left:>10}")
-    splits = " + ".join(f"{name} {number}" for name, number in content["splits"].items())
-    print(f"kept {counts[Cause.KEPT]} = {splits}")
-    print(", ".join(f"{name} {number}" for name, number in content["totals"].items()))
-    print(f"card: {manifest.store.uri}/{content['card']}")

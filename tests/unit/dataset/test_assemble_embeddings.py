@@ -44,7 +44,9 @@ def test_a_head_drops_what_is_out_of_its_bounds_or_has_no_score(
         "a/5": "no_entity",  # which is asked after the score
     }
     card = made.store.get(made.content["card"]).decode()
-    assert "<td>image scores</td><td>image_score</td><td>2</td>" in card
+    row = card.partition("<b>image_score</b>")[2].partition("</div>")[0]
+    assert '<h3 class="step">image scores</h3>' in card
+    assert '<span class="lose">-2</span>' in row
     digest = made.content["heads"]["risk"].pop("digest")
     assert made.content["heads"] == {"risk": {"output": "0", "min": None, "max": 0.5}}
     assert len(digest) == 32
