@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 from benchmarks.claims.measured import Found
 from openmofi.evaluation.wording import title
 
-_LEFT, _WIDE, _RIGHT, _TOP, _ROW = 470, 420, 120, 84, 40
+_LEFT, _WIDE, _RIGHT, _TOP, _ROW = 470, 420, 160, 84, 40
 _STYLE = """
 text{fill:#222b38} .soft{fill:#5b6577} .back{fill:#fff} .grid{stroke:#e3e7ee} .zero{stroke:#5b6577}
 .holds{stroke:#0072b2;fill:#0072b2} .reversed{stroke:#d55e00;fill:#d55e00}
