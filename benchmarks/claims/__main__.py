@@ -29,6 +29,7 @@ from openmofi.evaluation.embedders import colour_histogram
 from openmofi.evaluation.run import draws_of
 from openmofi.files import write_text
 from openmofi.progress import say
+from openmofi.tracking import mlflow_client
 from openmofi.workers import usable_cores
 
 
@@ -65,6 +66,8 @@ def _run(options: argparse.Namespace) -> None:
         return
     tasks = plan(config, read_shards(out), place.evaluation)
     if options.only != "report":
+        # Of a new SQLite file two arms would make the tables at once, and one of them fail.
+        mlflow_client().search_experiments(max_results=1)
         run_all(tasks, out / "arms", options.jobs, lambda task: _command(options, task))
     report(tasks, config, out)
 

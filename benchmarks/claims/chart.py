@@ -10,7 +10,7 @@ _LEFT, _WIDE, _RIGHT, _TOP, _ROW = 470, 420, 160, 84, 40
 _STYLE = """
 text{fill:#222b38} .soft{fill:#5b6577} .back{fill:#fff} .grid{stroke:#e3e7ee} .zero{stroke:#5b6577}
 .holds{stroke:#0072b2;fill:#0072b2} .reversed{stroke:#d55e00;fill:#d55e00}
-.open{stroke:#8a94a6;fill:#8a94a6} .seed{fill:none;stroke-width:1.4} .line{stroke-width:3}
+.open{stroke:#8a94a6;fill:#8a94a6} circle.seed{fill:none;stroke-width:1.4} .line{stroke-width:3}
 @media (prefers-color-scheme:dark){
 text{fill:#e6e9ef} .soft{fill:#a7b0c0} .back{fill:#161a21} .grid{stroke:#2a313d}
 .zero{stroke:#a7b0c0} .holds{stroke:#56b4e9;fill:#56b4e9} .reversed{stroke:#ff9248;fill:#ff9248}
