@@ -6,9 +6,9 @@ Other verbs stand in modules of their own, each with `add_verbs`.
 import argparse
 from pathlib import Path
 
-from openmofi.cli import dataset_versions
+from openmofi.cli import dataset_export, dataset_versions
 
-_MODULES = (dataset_versions,)
+_MODULES = (dataset_versions, dataset_export)
 _TABLES = (
     "samples", "mentions", "image_embeddings", "entity_scores", "text_regions", "masked_scores",
 )  # fmt: skip
