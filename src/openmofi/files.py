@@ -1,7 +1,8 @@
-"""Files that users name: they appear whole or not at all."""
+"""Files and folders that users name: they appear whole or not at all."""
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,3 +44,45 @@ def write_text(text: str, out: Path) -> None:
     """
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to write, beside ``out``, which becomes ``out`` if all goes well.
+
+    What killed processes have left there is removed; what others write there at the same time is
+    not. Who wants to keep a folder that is there, or says so in other words, looks before: an
+    empty one is replaced.
+
+    Raises:
+        InputError: It cannot be written. Nothing is left, neither parents made for it.
+    """
+    out = out.absolute()
+    made = [parent for parent in out.parents if not parent.exists()]  # the innermost first
+    folder = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = _folder_beside(out)
+        yield folder
+        os.replace(folder, out)
+    except BaseException as error:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        for parent in made:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        if isinstance(error, OSError):
+            raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+        raise
+
+
+def _folder_beside(out: Path) -> Path:
+    stem = f".{out.name}.writing-"
+    for left in out.parent.iterdir():
+        process = left.name.removeprefix(stem)
+        if left.name.startswith(stem) and not Path("/proc", process).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = out.with_name(f"{stem}{os.getpid()}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder

@@ -100,6 +100,13 @@ def write_tar(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]]) ->
     return written
 
 
+def wrong_digest(name: str, origin: str) -> ShardError:
+    """The error for a training tar that is not the one that was built."""
+    return ShardError(
+        f"{name} is not what {origin} names: its digest differs; build the shards again"
+    )
+
+
 class TarReader:
     """Reads members of a local tar by offset."""
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ import pyarrow as pa
 from openmofi.dataset.reading import read_index
 from openmofi.dataset.training_shards import SPLITS
 from openmofi.errors import InputError, ShardError
+from openmofi.files import new_folder
 from openmofi.keys import hash_file
-from openmofi.shards import TarReader, index_tar
-from openmofi.training.tars import wrong_digest
+from openmofi.shards import TarReader, index_tar, wrong_digest
 from openmofi.versions import Manifest
 
 
@@ -30,25 +29,15 @@ class ExportShard:
 
 @contextlib.contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """A folder to write, beside ``out``, which becomes ``out`` if all goes well.
-
-    What a killed export has left there is removed first, so a folder is for one export at a time.
+    """`files.new_folder`, where nothing is yet.
 
     Raises:
         InputError: ``out`` is there already, or cannot be written.
     """
     if os.path.lexists(out):
         raise InputError(f"{out} is there already; name a new folder, or remove it")
-    temporary = out.with_name(f".writing-{out.name}")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.rename(temporary, out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with new_folder(out) as folder:
+        yield folder
 
 
 def export_shards(manifest: Manifest) -> dict[str, list[ExportShard]]:

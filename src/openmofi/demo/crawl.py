@@ -4,7 +4,6 @@ import json
 import math
 import multiprocessing
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ from openmofi.demo.mixture import Mixture, settle_domains
 from openmofi.demo.samples import Seed, sample_files
 from openmofi.demo.tables import evaluation_folder, write_class_names, write_knowledge_base
 from openmofi.errors import InputError
+from openmofi.files import new_folder
 from openmofi.progress import bar, say
 from openmofi.shards import write_tar
 from openmofi.workers import exit_with_parent, one_thread_each
@@ -74,12 +74,8 @@ def write_demo_crawl(
     if _is_there(out, plan):
         say(f"demo crawl: {out} is there already, reused")
         return out
-    partial = _fresh_partial(out)
-    try:
-        _write_all(partial, plan, workers)
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with new_folder(out) as folder:
+        _write_all(folder, plan, workers)
     say(f"demo crawl: {plan.pairs} pairs and {plan.labeler_pairs} for the labeler in {out}")
     return out
 
@@ -104,19 +100,6 @@ def _is_there(out: Path, plan: CrawlPlan) -> bool:
             f"wanted {asdict(plan)[differing[0]]}); delete it or give another --out"
         )
     return True
-
-
-def _fresh_partial(out: Path) -> Path:
-    """A sibling folder to write in. What killed runs have left there is removed."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    stem = f".{out.name}.writing-"
-    for old in out.parent.glob(f"{stem}*"):
-        if not Path("/proc", old.name.removeprefix(stem)).exists():
-            shutil.rmtree(old, ignore_errors=True)
-    partial = out.parent / f"{stem}{os.getpid()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    return partial
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,9 @@ from pyarrow import compute
 from openmofi.errors import InputError, ShardError, StorageError
 from openmofi.keys import hash_file
 from openmofi.records import TRAINING_SAMPLES, VOCABULARY, checked, empty, from_parquet
+from openmofi.shards import wrong_digest
 from openmofi.storage import Store
-from openmofi.training.tars import (
-    HeldTars,
-    StoredTar,
-    StreamedTars,
-    Tars,
-    shared_folder,
-    wrong_digest,
-)
+from openmofi.training.tars import HeldTars, StoredTar, StreamedTars, Tars, shared_folder
 from openmofi.versions import Manifest
 
 _READERS = 16  # requests at once for the index tables

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from openmofi.errors import OpenMofiError, ShardError, StorageError
+from openmofi.errors import OpenMofiError, StorageError
 from openmofi.keys import hash_bytes, hash_file
-from openmofi.shards import TarReader
+from openmofi.shards import TarReader, wrong_digest
 from openmofi.storage import FolderStore, Store
 
 _PIECE = 16 << 20  # bytes of one request: memory of a process that fetches
@@ -201,13 +201,6 @@ class StreamedTars:
 
     def _place(self, shard: int) -> Path:
         return self._folder / f"{self._tars[shard].digest}.tar"
-
-
-def wrong_digest(name: str, origin: str) -> ShardError:
-    """The error for a tar that is not the one that was built."""
-    return ShardError(
-        f"{name} is not what {origin} names: its digest differs; build the shards again"
-    )
 
 
 @contextlib.contextmanager

@@ -235,7 +235,7 @@ def test_what_is_missing_or_changed_leaves_nothing_behind(made: Manifest, out: P
     made.store.delete(f"manifests/dataset/{made.content['dataset']}.json")
     with pytest.raises(StorageError, match=r"cannot read .*/manifests/dataset/"):
         export_parquet(made.uri, out)
-    assert list(out.parent.iterdir()) == []
+    assert not out.parent.exists()
 
 
 def test_by_hand(made: Manifest, out: Path, capsys: pytest.CaptureFixture[str]) -> None:

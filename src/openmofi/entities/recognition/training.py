@@ -1,11 +1,7 @@
 """Training a small recognizer on generated texts that the alias matcher has labelled."""
 
-import contextlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from openmofi.entities.recognition.texts import (
 )
 from openmofi.entities.sources import local_path
 from openmofi.errors import InputError
+from openmofi.files import new_folder
 from openmofi.progress import say
 
 EVALUATION = "evaluation.json"
@@ -53,7 +50,9 @@ def train_recognizer(
     """
     settings = parse_config(RecognizerTrainingConfig, config, where="train_recognizer")
     base = open_knowledge_base(knowledge_base)
-    with _new_folder(local_path(out)) as folder:
+    place = local_path(out)
+    _check_place(place)
+    with new_folder(place) as folder:
         split = split_surfaces(base, settings.held_out, settings.seed)
         sentences = _sentences(base, split, settings)
         say(f"train_recognizer: {len(sentences)} texts")
@@ -120,25 +119,6 @@ def _evaluate(
     }
 
 
-@contextlib.contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that becomes it if all goes well."""
+def _check_place(out: Path) -> None:
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty; choose another folder")
-    made = [parent for parent in out.absolute().parents if not parent.exists()]
-    folder = None
-    try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".writing-{out.name}-", dir=out.absolute().parent))
-        folder.chmod(0o755)
-        yield folder
-        os.replace(folder, out)
-    except BaseException as error:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        for parent in made:  # the innermost first
-            with contextlib.suppress(OSError):
-                parent.rmdir()
-        if isinstance(error, OSError):
-            raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-        raise
