@@ -7,11 +7,14 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
+from openmofi.axes import Axes
+
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 LEFT, TOP, WIDE, HIGH = 52, 34, 370, 190
 _WIDTH, _HEIGHT = LEFT + WIDE + 18, TOP + HIGH + 46
+_AXES = Axes(LEFT, TOP, WIDE, HIGH, _HEIGHT)
 _LEAST = 0.6  # where a logarithmic axis of counts begins: a count of one is seen
 
 
@@ -141,24 +144,17 @@ def _frame(plot: Plot) -> Iterator[str]:
     low, high = float(plot.edges[0]), float(plot.edges[-1])
     ticks = log_ticks(max(low, 1), high) if plot.logarithmic else round_ticks(low, high, 8)
     counts = log_ticks(1, plot.most) if plot.logarithmic else round_ticks(0, plot.most, 5)
-    yield f'<text class="head" x="4" y="16">{escape(plot.title)}</text>'
+    yield _AXES.title(plot.title)
     for count in counts:
         if count == round(count):
-            at = plot.y(count)
-            yield (
-                f'<path class="grid" d="M{LEFT} {at:.1f}h{WIDE}"/><text class="soft y" '
-                f'x="{LEFT - 7}" y="{at + 4.5:.1f}" text-anchor="end">{brief(count)}</text>'
-            )
+            yield _AXES.level(plot.y(count), brief(count), "soft y")
     for tick in ticks:
         yield (
             f'<path class="tick" d="M{plot.x(tick):.1f} {TOP + HIGH}v5"/><text class="soft x" '
             f'x="{plot.x(tick):.1f}" y="{TOP + HIGH + 19}" text-anchor="middle">'
             f"{brief(tick)}</text>"
         )
-    yield (
-        f'<path class="axis" d="M{LEFT} {TOP}v{HIGH}h{WIDE}"/><text x="{LEFT + WIDE / 2}" '
-        f'y="{_HEIGHT - 8}" text-anchor="middle">{escape(plot.axis)}</text>'
-    )
+    yield _AXES.lines(plot.axis)
 
 
 def _bars(plot: Plot) -> Iterator[str]:

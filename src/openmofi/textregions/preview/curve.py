@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
+from openmofi.axes import Axes
 from openmofi.textregions.preview.scan import Scan
 from openmofi.textregions.preview.source import Floats
 
@@ -122,6 +123,7 @@ def share_at(line: Line, place: float) -> float:
 
 _LEFT, _TOP, _WIDE, _HIGH = 56, 34, 410, 200
 _WIDTH, _HEIGHT = _LEFT + _WIDE + 16, _TOP + _HIGH + 48
+_AXES = Axes(_LEFT, _TOP, _WIDE, _HIGH, _HEIGHT)
 
 
 def svg(panel: Panel, name: str) -> str:
@@ -156,23 +158,16 @@ def _y(panel: Panel, share: float) -> float:
 
 
 def _frame(panel: Panel) -> Iterator[str]:
-    yield f'<text class="head" x="4" y="16">{escape(panel.title)}</text>'
+    yield _AXES.title(panel.title)
     for share in panel.share_ticks():
-        at = _y(panel, share)
-        yield (
-            f'<path class="grid" d="M{_LEFT} {at:.1f}h{_WIDE}"/><text class="soft" '
-            f'x="{_LEFT - 7}" y="{at + 4.5:.1f}" text-anchor="end">{100 * share:g} %</text>'
-        )
+        yield _AXES.level(_y(panel, share), f"{100 * share:g} %")
     for tick in panel.ticks:
         at = _x(panel, tick)
         yield (
             f'<path class="grid" d="M{at:.1f} {_TOP}v{_HIGH}"/><text class="soft" x="{at:.1f}" '
             f'y="{_TOP + _HIGH + 17}" text-anchor="middle">{tick:g}</text>'
         )
-    yield (
-        f'<path class="axis" d="M{_LEFT} {_TOP}v{_HIGH}h{_WIDE}"/><text x="{_LEFT + _WIDE / 2}" '
-        f'y="{_HEIGHT - 8}" text-anchor="middle">{escape(panel.axis)}</text>'
-    )
+    yield _AXES.lines(panel.axis)
 
 
 def _lines(panel: Panel) -> Iterator[str]:
