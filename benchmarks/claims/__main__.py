@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.claims.arms import ARMS
+from benchmarks.claims.arms import ARMS, EXPLAINING
 from benchmarks.claims.chart import Chart
 from benchmarks.claims.config import ClaimsConfig
 from benchmarks.claims.data import Place, curate, draw_crawl, training_shards
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    config = parse_config(ClaimsConfig, read_yaml(options.config), where=str(options.config))
+    config = _config(options)
     out = options.out.absolute()
     root = options.root or (out / "root").as_uri()
     place = Place(out / "crawl", root, usable_cores())
@@ -57,9 +57,9 @@ def _run(options: argparse.Namespace) -> None:
     if options.only != "report":
         started = time.monotonic()
         draw_crawl(config, place)
-        tables = curate(config, place)
-        shards = training_shards(config, place, tables)
-        beside = {"tables": asdict(tables), "seconds": round(time.monotonic() - started, 1)}
+        curated = curate(config, place)
+        shards = training_shards(config, place, curated)
+        beside = {**asdict(curated), "seconds": round(time.monotonic() - started, 1)}
         write_text(json.dumps({"shards": shards, **beside}, indent=1) + "\n", out / SHARDS)
         say(f"claims: data ready in {beside['seconds']:.0f} s")
     if options.only == "data":
@@ -70,6 +70,15 @@ def _run(options: argparse.Namespace) -> None:
         mlflow_client().search_experiments(max_results=1)
         run_all(tasks, out / "arms", options.jobs, lambda task: _command(options, task))
     report(tasks, config, out)
+
+
+def _config(options: argparse.Namespace) -> ClaimsConfig:
+    data = read_yaml(options.config)
+    if options.crawl_seed is not None:
+        data["crawl"]["seed"] = options.crawl_seed
+    if options.steps is not None:
+        data["training"]["max_steps"] = options.steps
+    return parse_config(ClaimsConfig, data, where=str(options.config))
 
 
 def report(tasks: Sequence[Task], config: ClaimsConfig, out: Path) -> None:
@@ -113,16 +122,23 @@ def _plain(results: Any, values: Any, judged: Sequence[Found]) -> str:
 
 
 def _task(options: argparse.Namespace, config: ClaimsConfig, place: Place, out: Path) -> Task:
-    tasks = {task.name: task for task in plan(config, read_shards(out), place.evaluation)}
+    arms = (*ARMS, *EXPLAINING)
+    every = plan(config, read_shards(out), place.evaluation, arms)
+    tasks = {task.name: task for task in every}
     if options.arm not in tasks:
         raise InputError(f"--arm {options.arm}: one of {', '.join(tasks)}")
     return tasks[options.arm]
 
 
 def _command(options: argparse.Namespace, task: Task) -> list[str]:
-    given = ["--config", str(options.config), "--out", str(options.out), "--arm", task.name]
-    root = ["--root", options.root] if options.root else []
-    return ["-m", "benchmarks.claims", *given, *root]
+    names = ("config", "out", "root", "crawl_seed", "steps")
+    given = {name: getattr(options, name) for name in names}
+    told = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in given.items()
+        if value not in (None, "")
+    ]
+    return ["-m", "benchmarks.claims", *told, "--arm", task.name]
 
 
 def _options() -> argparse.Namespace:
@@ -130,6 +146,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=Path("benchmarks/claims/claims.yaml"))
     parser.add_argument("--out", type=Path, default=Path("build/claims"))
     parser.add_argument("--root", default="", help="the store (default: OUT/root)")
+    parser.add_argument("--crawl-seed", type=int, help="of another crawl than the config's")
+    parser.add_argument("--steps", type=int, help="of another length than the config's")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="arms at once")
     parser.add_argument("--only", choices=("data", "report"), help="a part of it")
     parser.add_argument("--arm", default="", help="one arm and seed, as multitask-0")

@@ -1,6 +1,6 @@
 """From the drawn crawl to the training shards of every arm. All of it is found again if made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,16 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Tables:
-    """Manifest URIs of a curation, one a half of the pool, and what made them."""
+class Curated:
+    """What a curation made.
 
-    samples: Sequence[str]
-    mentions: Sequence[str]
-    image_embeddings: Sequence[str]
-    entity_scores: Sequence[str]
-    text_regions: Sequence[str]
+    Attributes:
+        tables: Manifest URIs by kind of table, one a half of the pool.
+        knowledge_base: Manifest URI.
+        labeler: Manifest URI.
+    """
+
+    tables: Mapping[str, Sequence[str]]
     knowledge_base: str
     labeler: str
 
@@ -71,7 +73,7 @@ def draw_crawl(config: ClaimsConfig, place: Place) -> None:
     )
 
 
-def curate(config: ClaimsConfig, place: Place) -> Tables:
+def curate(config: ClaimsConfig, place: Place) -> Curated:
     """Ingest, link, embed, label and look for text, with a labeler that is trained here."""
     csv = str(place.crawl / "knowledge_base.csv")
     knowledge_base = build_knowledge_base(place.root, csv=csv, workers=place.workers)
@@ -85,26 +87,29 @@ def curate(config: ClaimsConfig, place: Place) -> Tables:
         label_images(vectors, names, knowledge_base, labeler, config=label, workers=place.workers)
         for vectors, names in zip(embeddings, mentions, strict=True)
     ]
-    return Tables(samples, mentions, embeddings, scores, regions, knowledge_base, labeler)
+    tables = {
+        "samples": samples,
+        "mentions": mentions,
+        "image_embeddings": embeddings,
+        "entity_scores": scores,
+        "text_regions": regions,
+    }
+    return Curated(tables, knowledge_base, labeler)
 
 
-def training_shards(config: ClaimsConfig, place: Place, tables: Tables) -> dict[str, str]:
+def training_shards(config: ClaimsConfig, place: Place, curated: Curated) -> dict[str, str]:
     """URIs of the training shards by the name of their data, see `benchmarks.claims.arms.Arm`."""
+    samples, regions = curated.tables["samples"], curated.tables["text_regions"]
+    rules = _rules(config, place, drop_text=False)
     labelled = assemble_dataset(
-        samples=tables.samples,
-        mentions=tables.mentions,
-        image_embeddings=tables.image_embeddings,
-        entity_scores=tables.entity_scores,
-        text_regions=tables.text_regions,
-        knowledge_base=tables.knowledge_base,
-        config=_rules(config, place, drop_text=False),
+        **curated.tables, knowledge_base=curated.knowledge_base, config=rules
     )
     datasets = {
         "labelled": labelled,
         "permuted": permute_labels(labelled),
-        "all": _pairs(config, place, tables.samples),
-        "half": _pairs(config, place, tables.samples[:1]),
-        "text_free": _pairs(config, place, tables.samples, tables.text_regions),
+        "all": _pairs(config, place, samples),
+        "half": _pairs(config, place, samples[:1]),
+        "text_free": _pairs(config, place, samples, regions),
     }
     return {name: build_shards(uri, config=_SHARD) for name, uri in datasets.items()}
 

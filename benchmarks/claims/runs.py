@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.claims.arms import ARMS, arm_of
+from benchmarks.claims.arms import ARMS, Arm, arm_of
 from benchmarks.claims.config import ClaimsConfig
 from openmofi.config import parse_config
 from openmofi.errors import InputError, OpenMofiError
@@ -69,14 +69,16 @@ def read_shards(out: Path) -> dict[str, str]:
     return found
 
 
-def plan(config: ClaimsConfig, shards: Mapping[str, str], data: str) -> list[Task]:
+def plan(
+    config: ClaimsConfig, shards: Mapping[str, str], data: str, arms: Sequence[Arm] = ARMS
+) -> list[Task]:
     """All arms of the first seed, then of the next: a cut experiment has whole seeds."""
     evaluate = config.evaluate.model_dump(mode="json", exclude_unset=True)
     semantic = parse_config(EvaluateConfig, evaluate, where="claims").semantic()
     held_out = read_evaluation_data(data).images.digest
     tasks = []
     for seed in config.seeds:
-        for arm in ARMS:
+        for arm in arms:
             training = config.train(arm.objectives, seed)
             key = hash_json([Path(shards[arm.data]).name, training, held_out, semantic])
             tasks.append(Task(arm.name, seed, shards[arm.data], training, data, evaluate, key))
