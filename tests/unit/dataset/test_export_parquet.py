@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +50,6 @@ def read_by_datasets(folder: Path, home: Path) -> tuple[list[str] | None, dict[s
     assert done.returncode == 0, done.stderr
     names, found = json.loads(done.stdout)
     return names, found
-
-
-needs_datasets = pytest.mark.skipif(find_spec("datasets") is None, reason="no datasets")
 
 
 @pytest.fixture
@@ -164,7 +160,6 @@ def test_a_picture_of_two_pages_comes_from_the_first(
     assert (rows["picture 3"], rows["picture 4"]) == ("0/2", "1/1")
 
 
-@needs_datasets
 def test_datasets_reads_every_row_and_picture(made: Manifest, out: Path, tmp_path: Path) -> None:
     export_parquet(made.uri, out)
     names, found = read_by_datasets(out, tmp_path / "home")
@@ -179,7 +174,6 @@ def test_datasets_reads_every_row_and_picture(made: Manifest, out: Path, tmp_pat
         assert rows == expected
 
 
-@needs_datasets
 def test_datasets_reads_one_without_labels(
     root: Path, knowledge_base: str, out: Path, tmp_path: Path
 ) -> None:

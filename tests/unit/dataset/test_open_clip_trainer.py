@@ -18,24 +18,12 @@ from support.exports import FORMATS, encoded, samples_of, write_shards
 from support.tables import Pair, labelled
 from support.training import SMALL_TRANSFORMER
 
-# open_clip 3.3 wants webdataset 0.2.86 or older (its extra "training"): later releases mark the end
-# of each tar, and its reader trips over the mark. With them, the mark is turned off.
-# https://github.com/mlfoundations/open_clip/issues/935. Remove it when open_clip knows the mark.
-_UNMARKED = """
-import functools, inspect, sys
-from open_clip_train import data
-
-if "eof_value" in inspect.signature(data.tar_file_expander).parameters:
-    data.tar_file_expander = functools.partial(data.tar_file_expander, eof_value=None)
-"""
-
-_TRAIN = _UNMARKED + "from open_clip_train.main import main\nmain(sys.argv[1:])"
+_TRAIN = "import sys\nfrom open_clip_train.main import main\nmain(sys.argv[1:])"
 
 # What the trainer's loader gives in one epoch, with texts in the place of tokens.
-_LOAD = (
-    _UNMARKED
-    + """
-import json
+_LOAD = """
+import json, sys
+from open_clip_train import data
 from open_clip_train.params import parse_args
 
 args = parse_args(sys.argv[1:])
@@ -46,7 +34,6 @@ print(json.dumps({
     name: [text for _, texts in info.dataloader for text in texts] for name, info in loaders.items()
 }))
 """
-)
 
 
 def run(program: str, options: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
