@@ -1,15 +1,18 @@
 """A data set whose labels are dealt out anew: the same pictures, the same labels, no sense."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from openmofi.keys import hash_json
+from openmofi.dataset.version import DatasetShard, digest_of, read_dataset, write_index
+from openmofi.keys import content_digest, hash_json
 from openmofi.progress import say
-from openmofi.records import from_parquet, to_parquet
+from openmofi.records import to_parquet
 from openmofi.storage import Store
-from openmofi.versions import Manifest, read_manifest, write_manifest
+from openmofi.versions import Manifest, write_manifest
 
 _VERSION = 1
 
@@ -26,17 +29,19 @@ def permute_labels(dataset: str, seed: int = 0) -> str:
     Returns:
         Manifest URI of kind ``dataset``; published once.
     """
-    source = read_manifest(dataset, "dataset")
+    source = read_dataset(dataset)
     store = source.store
-    digest = hash_json(["permuted_labels", _VERSION, source.digest, seed])
+    digest = hash_json(["permuted_labels", _VERSION, source.manifest.digest, seed])
     if store.exists(f"manifests/dataset/{digest}.json"):
         say(f"permuted labels: reused data set {digest}")
         return Manifest(store, "dataset", digest).uri
-    kept = [from_parquet(store.get(shard["kept_key"])) for shard in source.content["shards"]]
+    kept = [source.kept(shard) for shard in source.shards]
+    shards = _write(store, digest, source.shards, dealt_out(kept, seed))
     content: dict[str, Any] = {
         **source.content,
         "permuted_labels_of": source.uri,
-        "shards": _write(store, digest, source.content["shards"], dealt_out(kept, seed)),
+        "index": write_index(store, f"datasets/{digest}", shards),
+        "content_digest": digest_of(shards, source.vocabulary()),
     }
     for name in ("kind", "digest", "schema_version"):
         del content[name]
@@ -63,11 +68,11 @@ def dealt_out(tables: list[pa.Table], seed: int) -> list[pa.Table]:
 
 
 def _write(
-    store: Store, digest: str, shards: list[dict[str, Any]], tables: list[pa.Table]
-) -> list[dict[str, Any]]:
+    store: Store, digest: str, shards: Sequence[DatasetShard], tables: list[pa.Table]
+) -> list[DatasetShard]:
     written = []
     for shard, table in zip(shards, tables, strict=True):
-        key = f"datasets/{digest}/kept/{shard['shard']}.parquet"
+        key = f"datasets/{digest}/kept/{shard.shard}.parquet"
         store.put(key, to_parquet(table))
-        written.append({**shard, "kept_key": key})
+        written.append(replace(shard, kept_key=key, kept_digest=content_digest(table)))
     return written

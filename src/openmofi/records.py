@@ -30,6 +30,7 @@ class Status(StrEnum):
     SHORT_TEXT = "short_text"
     LONG_TEXT = "long_text"
     SKIPPED = "skipped"  # an earlier stage had already refused the sample
+    TAKEN_DOWN = "taken_down"  # it was in a list of `openmofi dataset forget` before
     FAILED = "failed"  # this stage could not process a sample that ingest had accepted
 
 
@@ -46,6 +47,7 @@ SAMPLES = pa.schema(
         pa.field("title", _TEXT),
         pa.field("url", _TEXT),
         pa.field("licence", _TEXT),
+        pa.field("no_ai", pa.bool_()),  # its owner refuses training on it; null: nothing is said
         pa.field("width", pa.int32(), nullable=False),  # pixels after the EXIF turn, 0: unknown
         pa.field("height", pa.int32(), nullable=False),
         pa.field("phash", pa.uint64()),  # 64-bit DCT hash; null unless ok
@@ -186,13 +188,15 @@ def from_parquet(data: bytes) -> pa.Table:
     return _read(pa.BufferReader(data))
 
 
-def read_parquet(path: Path, *, memory_map: bool = False) -> pa.Table:
-    """The table of a local Parquet file."""
-    return _read(path, memory_map=memory_map)
+def read_parquet(
+    path: Path, *, memory_map: bool = False, columns: list[str] | None = None
+) -> pa.Table:
+    """The table of a local Parquet file, or some columns of it, as far as they are there."""
+    return _read(path, columns, memory_map=memory_map)
 
 
-def _read(source: Any, **options: Any) -> pa.Table:
+def _read(source: Any, columns: list[str] | None = None, **options: Any) -> pa.Table:
     # Not pq.read_table, and no threads: it leaves one behind that, met by the interpreter's end,
     # aborts the process (134), in one short process of three here; with threads in the pool alone
     # still in one of some hundred. https://github.com/apache/arrow/issues/33975
-    return pq.ParquetFile(source, **options).read(use_threads=False)
+    return pq.ParquetFile(source, **options).read(columns=columns, use_threads=False)

@@ -31,12 +31,14 @@ class ObjectInfo:
     """One object of a listing; ``key`` is relative to the store.
 
     ``tag`` changes whenever the object is written anew: the ETag of S3, the time of change of a
-    file. It says that content may have changed, never that two objects are equal.
+    file. It says that content may have changed, never that two objects are equal. ``modified`` is
+    when that was, in seconds since 1970 by the store's clock.
     """
 
     key: str
     size: int
     tag: str = ""
+    modified: float = 0.0
 
 
 class Store(Protocol):
@@ -161,7 +163,8 @@ class FolderStore:
                     # A file that is gone by now, or a link that leads nowhere, is no object.
                     with contextlib.suppress(FileNotFoundError):
                         stat = path.stat()
-                        found.append(ObjectInfo(key, stat.st_size, str(stat.st_mtime_ns)))
+                        tag = str(stat.st_mtime_ns)
+                        found.append(ObjectInfo(key, stat.st_size, tag, stat.st_mtime))
         return iter(sorted(found, key=lambda info: info.key))
 
     def delete(self, key: str) -> None:
@@ -223,8 +226,8 @@ class S3Store:
         return self._client.exists(self._bucket, self._prefix + key)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        for key, size, tag in self._client.list(self._bucket, self._prefix + prefix):
-            yield ObjectInfo(key.removeprefix(self._prefix), size, tag)
+        for key, size, tag, modified in self._client.list(self._bucket, self._prefix + prefix):
+            yield ObjectInfo(key.removeprefix(self._prefix), size, tag, modified)
 
     def delete(self, key: str) -> None:
         self._client.delete(self._bucket, self._prefix + key)

@@ -7,6 +7,7 @@ import configparser
 import io
 import os
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlparse
@@ -98,12 +99,15 @@ class S3Client:
             self.check(bucket)
         return False
 
-    def list(self, bucket: str, prefix: str) -> Iterator[tuple[str, int, str]]:
-        """Keys, sizes and ETags under ``prefix``, sorted."""
+    def list(self, bucket: str, prefix: str) -> Iterator[tuple[str, int, str, float]]:
+        """Keys, sizes, ETags and times of change under ``prefix``, sorted."""
 
-        def names() -> list[tuple[str, int, str]]:
+        def names() -> list[tuple[str, int, str, float]]:
             objects = self._client.list_objects(bucket, prefix=prefix, recursive=True)
-            return sorted((o.object_name or "", o.size or 0, o.etag or "") for o in objects)
+            return sorted(
+                (o.object_name or "", o.size or 0, o.etag or "", _seconds(o.last_modified))
+                for o in objects
+            )
 
         return iter(self._call("list", bucket, prefix, names))
 
@@ -198,3 +202,7 @@ def _unreachable(error: Any) -> bool:
             ConnectionError,
         ),
     )
+
+
+def _seconds(when: datetime | None) -> float:
+    return when.timestamp() if when else 0.0

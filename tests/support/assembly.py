@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from openmofi.dataset.assemble import assemble_dataset
+from openmofi.dataset.version import Dataset
 from openmofi.keys import content_digest, hash_json
 from openmofi.labeling.masked import regions_recipe
 from openmofi.records import MASKED_SCORES, from_parquet, from_rows, image_embeddings_schema
@@ -35,17 +36,17 @@ def kept(manifest: Manifest) -> dict[str, list[str]]:
     """Entities by "shard/row" of every kept sample, best first."""
     names = [row["entity_id"] for row in table(manifest, manifest.content["vocabulary"])]
     return {
-        f"{shard['shard']}/{row['row']}": [names[label] for label in row["labels"]]
-        for shard in manifest.content["shards"]
-        for row in table(manifest, shard["kept_key"])
+        f"{shard.shard}/{row['row']}": [names[label] for label in row["labels"]]
+        for shard in Dataset(manifest).shards
+        for row in table(manifest, shard.kept_key)
     }
 
 
 def dropped(manifest: Manifest) -> dict[str, str]:
     return {
-        f"{shard['shard']}/{row['row']}": row["cause"]
-        for shard in manifest.content["shards"]
-        for row in table(manifest, shard["dropped_key"])
+        f"{shard.shard}/{row['row']}": row["cause"]
+        for shard in Dataset(manifest).shards
+        for row in table(manifest, shard.dropped_key)
     }
 
 

@@ -12,10 +12,10 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def _show(arguments: argparse.Namespace) -> None:
     from openmofi.dataset.causes import Cause, funnel
-    from openmofi.versions import read_manifest
+    from openmofi.dataset.version import read_dataset
 
-    manifest = read_manifest(arguments.dataset, "dataset")
-    content = manifest.content
+    dataset = read_dataset(arguments.dataset)
+    content = dataset.content
     counts = dict(content["counts"])
     left = sum(counts.values())
     print(f"{'seen':<38}{'':>10}{left:>10}")
@@ -25,4 +25,4 @@ def _show(arguments: argparse.Namespace) -> None:
     splits = " + ".join(f"{name} {number}" for name, number in content["splits"].items())
     print(f"kept {counts[Cause.KEPT]} = {splits}")
     print(", ".join(f"{name} {number}" for name, number in content["totals"].items()))
-    print(f"card: {manifest.store.uri}/{content['card']}")
+    print(f"card: {dataset.store.uri}/{content['card']}")

@@ -10,6 +10,8 @@ class Cause(StrEnum):
 
     TAKEN_DOWN = "taken_down"
     EVALUATION_OVERLAP = "evaluation_overlap"
+    LICENCE = "licence"
+    NO_AI = "no_ai"  # its owner refuses training on it
     TEXT_FAILED = "text_failed"  # nobody knows whether there is text, or what depends on it
     TEXT_REGION = "text_region"
     TEXT_DEPENDENT = "text_dependent"  # without its text, the picture no longer fits its alt text
@@ -26,6 +28,8 @@ class Cause(StrEnum):
 _STEPS = {
     Cause.TAKEN_DOWN: "take-down",
     Cause.EVALUATION_OVERLAP: "evaluation sets",
+    Cause.LICENCE: "rights",
+    Cause.NO_AI: "rights",
     Cause.TEXT_FAILED: "text regions",
     Cause.TEXT_REGION: "text regions",
     Cause.TEXT_DEPENDENT: "text regions",

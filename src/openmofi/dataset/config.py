@@ -37,6 +37,15 @@ class HeadRule(Section):
         return self
 
 
+class RightsRule(Section):
+    """What may be used, by what came with it. Neither field is in every crawl."""
+
+    drop_no_ai: bool = True
+    # Patterns with * and ?, in any case; null: any. A sample without a licence passes only where
+    # "" is one of them.
+    licences: tuple[str, ...] | None = None
+
+
 class AssembleConfig(Section):
     """The decisions. Everything before assembly records scores and decides nothing."""
 
@@ -47,6 +56,7 @@ class AssembleConfig(Section):
     # whose cut then stands for min_score.
     calibration: str = ""
     min_context_score: float | None = Field(None, ge=0, le=1)  # by the text alone; null: any
+    rights: RightsRule = RightsRule()
     text: TextRule = TextRule()
     heads: Mapping[str, HeadRule] = Field({})  # by a name of your choice
     duplicates: DuplicateRule = DuplicateRule()

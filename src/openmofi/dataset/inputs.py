@@ -20,7 +20,6 @@ from openmofi.work import Work, align
 
 ROW_ALIGNED = ("text_regions", "image_embeddings", "masked_scores")
 _NEEDED_FOR_LABELS = ("mentions", "entity_scores")
-_TOMBSTONES = "tombstones/"
 
 
 @dataclass(frozen=True)
@@ -138,17 +137,6 @@ def check_near_duplicate_search(config: AssembleConfig) -> None:
         raise InputError(
             "duplicates.embedding_cosine needs faiss; install openmofi with the extra 'curate'"
         )
-
-
-def read_tombstones(store: Store) -> list[str]:
-    """Uids and image ids that were taken down: one a line in the objects under ``tombstones/``."""
-    found: set[str] = set()
-    for info in store.list(_TOMBSTONES):
-        lines = (
-            line.partition("#")[0].strip() for line in store.get(info.key).decode().split("\n")
-        )
-        found.update(line for line in lines if line)
-    return sorted(found)
 
 
 def evaluation_hashes(sets: Iterable[ImageSet]) -> list[int]:

@@ -14,21 +14,22 @@ from openmofi.dataset.inputs import (
     check_masked_scores,
     check_near_duplicate_search,
     read_pool_tables,
-    read_tombstones,
 )
+from openmofi.dataset.parent import find_parent
+from openmofi.dataset.tombstones import Tombstones, read_tombstones
+from openmofi.dataset.version import KIND, read_dataset
 from openmofi.errors import InputError
 from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.keys import hash_json
 from openmofi.progress import say
 from openmofi.textregions.rule import has_second_look
-from openmofi.versions import Manifest, read_manifest
+from openmofi.versions import Manifest
 
 if TYPE_CHECKING:
     from openmofi.entities.knowledge_base import KnowledgeBase
 
-KIND = "dataset"
-STAGE_VERSION = 4
+STAGE_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,26 @@ class Job:
     config: AssembleConfig
     tables: PoolTables
     knowledge_base: Optional["KnowledgeBase"]
+    knowledge_base_uri: str
     parent: Manifest | None
     evaluation_sets: Sequence[ImageSet]
-    tombstones: Sequence[str]
+    tombstones: Tombstones
     heads: Mapping[str, BoundedHead]
     cut: Cut
 
     def recipe(self) -> str:
         """Hash of the config and of the digests of all inputs."""
+        return hash_json([self.lineage(), self.parent.digest if self.parent else ""])
+
+    def lineage(self) -> str:
+        """The recipe without the parent: with nothing new, a version and its parent share it."""
         # A file's place does not matter, what is in it does.
         config = self.config.model_dump(
             mode="json", exclude={"evaluation_sets", "heads", "calibration"}
         )
         versions = {kind: version.digest for kind, version in self.tables.versions.items()}
-        return hash_json([KIND, STAGE_VERSION, config, versions, self.provenance()])
+        beside = {name: one for name, one in self.provenance().items() if name != "parent"}
+        return hash_json([KIND, STAGE_VERSION, config, versions, beside])
 
     def provenance(self) -> dict[str, Any]:
         """What stands beside the tables, by digest."""
@@ -59,7 +66,7 @@ class Job:
             "knowledge_base": self.knowledge_base.digest if self.knowledge_base else "",
             "parent": self.parent.digest if self.parent else "",
             "checked_against": [images.digest for images in self.evaluation_sets],
-            "tombstones": hash_json(list(self.tombstones)),
+            "tombstones": self.tombstones.digest,
             "heads": {name: one.describe() for name, one in self.heads.items()},
             "calibration": self.cut.describe(),
         }
@@ -83,7 +90,7 @@ def prepare(
         given: Manifest URIs by kind of table.
         knowledge_base: Manifest URI, or empty.
         config: The decisions.
-        parent: Manifest URI, or empty.
+        parent: As `openmofi.dataset.parent.find_parent` takes it, or empty.
 
     Raises:
         InputError: Something is missing, or does not fit the rest.
@@ -102,11 +109,13 @@ def prepare(
         raise InputError("assemble: mentions were given without their knowledge base")
     if config.text.drop_text and not tables.has("text_regions"):
         say("assemble: no text_regions were given, so pictures with text in them are not dropped")
+    followed = find_parent(parent, tables.store)
     return Job(
         config=config,
         tables=tables,
         knowledge_base=loaded,
-        parent=read_manifest(parent, KIND) if parent else None,
+        knowledge_base_uri=knowledge_base,
+        parent=read_dataset(followed).manifest if followed else None,
         # The images that evaluation tests on, and no others: ImageNet's train is for learning.
         evaluation_sets=[read_evaluation_data(one).images for one in config.evaluation_sets],
         tombstones=read_tombstones(tables.store),

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyarrow import compute
 
-from openmofi.dataset.inputs import read_tombstones
+from openmofi.dataset.tombstones import read_tombstones
+from openmofi.dataset.version import read_dataset
 from openmofi.dataset.vocabulary import read_vocabulary
 from openmofi.errors import InputError, ShardError
 from openmofi.images import ImageProblemError, decode_image
@@ -131,10 +132,10 @@ def kept_samples(manifest: Manifest) -> Iterator[pa.Table]:
     """The rows of ``samples`` that training shards were made of, one pool shard after another."""
     store, digest = manifest.store, manifest.content["dataset"]
     # By digest: the root may have been copied since, and dataset_uri names the place of then.
-    dataset = read_manifest(f"{store.uri}/manifests/dataset/{digest}.json", "dataset")
-    for shard in dataset.content["shards"]:
-        kept = from_parquet(store.get(shard["kept_key"]))
-        yield from_parquet(store.get(shard["samples_key"])).take(kept.column("row"))
+    dataset = read_dataset(f"{store.uri}/manifests/dataset/{digest}.json")
+    for shard in dataset.shards:
+        rows = dataset.kept(shard).column("row")
+        yield from_parquet(store.get(shard.samples_key)).take(rows)
 
 
 def _taken_down(manifest: Manifest) -> pa.ChunkedArray:
@@ -143,7 +144,7 @@ def _taken_down(manifest: Manifest) -> pa.ChunkedArray:
     A tombstone may name an image, and index tables know none: with a tombstone in the store, the
     samples of the pool are read too.
     """
-    listed = pa.array(read_tombstones(manifest.store), pa.string())
+    listed = pa.array(sorted(read_tombstones(manifest.store).ids), pa.string())
     found = [listed]
     for samples in kept_samples(manifest) if len(listed) else ():
         images = compute.is_in(samples.column("image_id"), value_set=listed)

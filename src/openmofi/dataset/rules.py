@@ -13,6 +13,7 @@ from openmofi.dataset.config import AssembleConfig, DuplicateRule
 from openmofi.dataset.duplicates import first_wins, hash_pairs
 from openmofi.dataset.embedding_pairs import Block, embedding_pairs
 from openmofi.dataset.inputs import PoolTables
+from openmofi.dataset.tombstones import Tombstones
 from openmofi.dataset.vector_search import Pairs
 from openmofi.labeling.embed import read_embeddings
 from openmofi.progress import bar
@@ -32,7 +33,7 @@ def drop(database: Database, cause: Cause, condition: str) -> None:
 
 def drop_listed(
     database: Database,
-    tombstones: Sequence[str],
+    tombstones: Tombstones,
     evaluation_ids: Sequence[str],
     evaluation_hashes: Sequence[int],
     bits: int | None,
@@ -41,12 +42,12 @@ def drop_listed(
 
     Args:
         database: With the facts loaded.
-        tombstones: Uids and image ids.
+        tombstones: Of the store.
         evaluation_ids: Image ids of the evaluation sets.
         evaluation_hashes: Their perceptual hashes.
         bits: How many of 64 bits may differ; None compares image ids alone.
     """
-    _fill(database, "taken_down", "key", pa.array(tombstones, pa.string()))
+    _fill(database, "taken_down", "key", pa.array(sorted(tombstones.ids), pa.string()))
     _fill(database, "evaluation_images", "key", pa.array(evaluation_ids, pa.string()))
     taken = "SELECT key FROM taken_down"
     drop(database, Cause.TAKEN_DOWN, f"uid IN ({taken}) OR image_id IN ({taken})")

@@ -21,15 +21,14 @@ from PIL import Image
 from openmofi.config import parse_config
 from openmofi.database import working_database
 from openmofi.dataset.config import ShardsConfig
-from openmofi.dataset.vocabulary import read_vocabulary
+from openmofi.dataset.version import Dataset, read_dataset
 from openmofi.errors import ShardError
 from openmofi.images import image_id
 from openmofi.keys import hash_file, hash_json
 from openmofi.progress import bar, say
 from openmofi.records import TRAINING_SAMPLES, from_parquet, from_rows, to_parquet
 from openmofi.shards import TarSample, write_tar
-from openmofi.storage import Store
-from openmofi.versions import Manifest, read_manifest, write_manifest
+from openmofi.versions import Manifest, write_manifest
 
 KIND = "training_shards"
 STAGE_VERSION = 1
@@ -57,18 +56,18 @@ def build_shards(dataset: str, *, config: Mapping[str, Any] | None = None, worke
         Manifest URI of kind ``training_shards``.
     """
     parsed = parse_config(ShardsConfig, config, where="training shards config")
-    source = read_manifest(dataset, "dataset")
-    digest = hash_json([KIND, STAGE_VERSION, source.digest, parsed.model_dump()])
+    source = read_dataset(dataset)
+    digest = hash_json([KIND, STAGE_VERSION, source.manifest.digest, parsed.model_dump()])
     if source.store.exists(f"manifests/{KIND}/{digest}.json"):
         say(f"training shards: reused {digest}")
         return Manifest(source.store, KIND, digest).uri
-    vocabulary = read_vocabulary(source)
+    vocabulary = source.vocabulary()
     with working_database("training-shards") as database:
         _plan(database, source, parsed.seed)
         writer = _Writer(source, digest, parsed.samples_per_shard, vocabulary, database)
         splits = writer.write_all(workers)
     content = {
-        "dataset": source.digest,
+        "dataset": source.manifest.digest,
         "dataset_uri": source.uri,
         "config": parsed.model_dump(),
         "vocabulary": source.content["vocabulary"],
@@ -79,15 +78,15 @@ def build_shards(dataset: str, *, config: Mapping[str, Any] | None = None, worke
     return write_manifest(source.store, KIND, digest, content).uri
 
 
-def _plan(database: duckdb.DuckDBPyConnection, source: Manifest, seed: int) -> None:
+def _plan(database: duckdb.DuckDBPyConnection, source: Dataset, seed: int) -> None:
     """The table ``plan``: every kept sample with its place in its split."""
     database.execute(
         "CREATE TABLE kept (pool INTEGER, row INTEGER, split VARCHAR, uid VARCHAR, "
         "image_id VARCHAR, start BIGINT, size BIGINT, alt_text VARCHAR, labels INTEGER[])"
     )
-    for number, shard in enumerate(source.content["shards"]):
-        database.register("shard_kept", _table(source.store, shard["kept_key"]))
-        samples = _table(source.store, shard["samples_key"])
+    for number, shard in enumerate(source.shards):
+        database.register("shard_kept", source.kept(shard))
+        samples = from_parquet(source.store.get(shard.samples_key))
         rows = pa.array(range(samples.num_rows), pa.int32())
         database.register("shard_samples", samples.append_column("row", rows))
         database.execute(
@@ -98,13 +97,9 @@ def _plan(database: duckdb.DuckDBPyConnection, source: Manifest, seed: int) -> N
     database.execute(_PLAN.format(seed=seed))
 
 
-def _table(store: Store, key: str) -> pa.Table:
-    return from_parquet(store.get(key))
-
-
 @dataclass(frozen=True)
 class _Writer:
-    source: Manifest
+    source: Dataset
     digest: str
     samples_per_shard: int
     vocabulary: pa.Table
@@ -187,11 +182,11 @@ class _Writer:
 
     def _images(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes]:
         """The rows' image bytes, read in the order in which they lie, returned in that of rows."""
-        pools = self.source.content["shards"]
+        pools = self.source.shards
 
         def read(index: int) -> bytes:
             row = rows[index]
-            tar_key = pools[row["pool"]]["tar_key"]
+            tar_key = pools[row["pool"]].tar_key
             data = self.source.store.get_range(tar_key, row["start"], row["size"])
             if image_id(data) != row["image_id"]:
                 raise ShardError(f"{tar_key}: sample {row['uid']} is not the image that was listed")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from openmofi.dataset.version import Dataset
 from openmofi.images import image_id
 from openmofi.storage import open_store
 from support.assembly import assemble, dropped, kept, pool_of, remade, table
@@ -221,7 +222,7 @@ def test_duplicates_that_stay_share_a_split(root: Path, knowledge_base: str) -> 
     made = assemble(
         pool_of(root, *pairs), knowledge_base, duplicates={"drop": False}, validation_share=0.4
     )
-    rows = table(made, made.content["shards"][0]["kept_key"])
+    rows = table(made, Dataset(made).shards[0].kept_key)
     splits = [row["split"] for row in rows]
     assert len(splits) == 60
     assert splits[0::2] == splits[1::2]

@@ -14,11 +14,12 @@ import pytest
 from openmofi.cli import main
 from openmofi.dataset import export_parquet as module
 from openmofi.dataset.export_parquet import export_parquet
+from openmofi.dataset.version import Dataset, read_dataset
 from openmofi.errors import InputError, ShardError, StorageError
 from openmofi.images import image_id
 from openmofi.keys import hash_bytes
 from openmofi.records import from_parquet, to_parquet
-from openmofi.versions import Manifest, read_manifest
+from openmofi.versions import Manifest
 from support.exports import pixels, samples_of, write_shards
 from support.tables import labelled
 
@@ -56,20 +57,20 @@ def read_by_datasets(folder: Path, home: Path) -> tuple[list[str] | None, dict[s
 def made(root: Path, knowledge_base: str) -> Manifest:
     """As crawled from the pages of their keys, some with a licence."""
     made = write_shards(root, knowledge_base)
-    for shard in dataset_of(made).content["shards"]:
-        rows = from_parquet(made.store.get(shard["samples_key"])).to_pylist()
+    for shard in dataset_of(made).shards:
+        rows = from_parquet(made.store.get(shard.samples_key)).to_pylist()
         for row in rows:
             number = int(row["key"])
-            row["url"] = f"https://example.org/{shard['shard']}/{number}.jpg"
+            row["url"] = f"https://example.org/{shard.shard}/{number}.jpg"
             row["licence"] = "CC0-1.0" if number % 2 else None
-        table = from_parquet(made.store.get(shard["samples_key"]))
+        table = from_parquet(made.store.get(shard.samples_key))
         rewritten = pa.Table.from_pylist(rows, schema=table.schema)
-        made.store.put(shard["samples_key"], to_parquet(rewritten))
+        made.store.put(shard.samples_key, to_parquet(rewritten))
     return made
 
 
-def dataset_of(made: Manifest) -> Manifest:
-    return read_manifest(made.content["dataset_uri"], "dataset")
+def dataset_of(made: Manifest) -> Dataset:
+    return read_dataset(made.content["dataset_uri"])
 
 
 @pytest.fixture
@@ -81,8 +82,8 @@ def expected_rows(made: Manifest, split: str) -> list[dict[str, Any]]:
     """What must come out, joined by loops from the store's own tables."""
     entities = from_parquet(made.store.get(made.content["vocabulary"])).to_pylist()
     pool = {}
-    for shard in dataset_of(made).content["shards"]:
-        for row in from_parquet(made.store.get(shard["samples_key"])).to_pylist():
+    for shard in dataset_of(made).shards:
+        for row in from_parquet(made.store.get(shard.samples_key)).to_pylist():
             pool[row["uid"]] = row
     rows = []
     for sample in samples_of(made, split):
@@ -149,11 +150,11 @@ def test_a_picture_of_two_pages_comes_from_the_first(
     """Else the rows behind it would get the origins of others."""
     pairs = [labelled(seed) for seed in (1, 2, 3, 1, 4, 5)]
     made = write_shards(root, knowledge_base, pairs, validation_share=0, duplicates={"drop": False})
-    for place, shard in enumerate(dataset_of(made).content["shards"]):
-        table = from_parquet(made.store.get(shard["samples_key"]))
+    for place, shard in enumerate(dataset_of(made).shards):
+        table = from_parquet(made.store.get(shard.samples_key))
         urls = pa.array([f"{place}/{row}" for row in range(3)])
         number = table.schema.get_field_index("url")
-        made.store.put(shard["samples_key"], to_parquet(table.set_column(number, "url", urls)))
+        made.store.put(shard.samples_key, to_parquet(table.set_column(number, "url", urls)))
     export_parquet(made.uri, out)
     rows = {row["alt_text"]: row["url"] for row in rows_of(out, "train")}
     assert rows["picture 1"] == "0/0"

@@ -11,6 +11,7 @@ from PIL import Image
 
 from openmofi.dataset.assemble import assemble_dataset
 from openmofi.dataset.training_shards import STAGE_VERSION, build_shards
+from openmofi.dataset.version import read_dataset
 from openmofi.errors import InputError, OpenMofiError
 from openmofi.keys import hash_bytes, hash_json
 from openmofi.records import from_parquet
@@ -54,13 +55,13 @@ def rows(made: Manifest) -> dict[str, list[dict[str, Any]]]:
 
 def pool_rows(dataset: str) -> dict[str, dict[str, Any]]:
     """What must come out, by uid, joined by hand from the data set's own tables."""
-    source = read_manifest(dataset, "dataset")
+    source = read_dataset(dataset)
     found = {}
-    for shard in source.content["shards"]:
-        samples = from_parquet(source.store.get(shard["samples_key"])).to_pylist()
-        for kept in from_parquet(source.store.get(shard["kept_key"])).to_pylist():
+    for shard in source.shards:
+        samples = from_parquet(source.store.get(shard.samples_key)).to_pylist()
+        for kept in from_parquet(source.store.get(shard.kept_key)).to_pylist():
             sample = samples[kept["row"]]
-            data = source.store.get_range(shard["tar_key"], sample["offset"], sample["length"])
+            data = source.store.get_range(shard.tar_key, sample["offset"], sample["length"])
             found[kept["uid"]] = {**kept, "alt_text": sample["alt_text"], "data": data}
     return found
 
@@ -188,8 +189,8 @@ def test_a_second_run_and_an_interrupted_one_do_nothing_twice(
 
 
 def test_a_pool_that_changed_is_named(dataset: str, root: Path) -> None:
-    source = read_manifest(dataset, "dataset")
-    tar_key = source.content["shards"][0]["tar_key"]
+    source = read_dataset(dataset)
+    tar_key = source.shards[0].tar_key
     data = bytearray(source.store.get(tar_key))
     data[600:700] = bytes(100)
     source.store.put(tar_key, bytes(data))

@@ -58,7 +58,7 @@ def data_facts(side: Side) -> dict[str, str]:
         **{f"dropped, {cause}": number for _, cause, number in funnel(counts)},
         **dict(content.get("totals") or {}),
         "cut of scores": content.get("min_score", _NOTHING),
-        "shards": len(content.get("shards") or ()),
+        "shards": content.get("shards", 0),
         **{
             name.replace("_", " "): str(content[name])[:_SHORT]
             for name in ("knowledge_base", "model", "parent", "tombstones")

@@ -1,12 +1,16 @@
 """The random-label arm: the same pictures and as many of each label, dealt out anew."""
 
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from benchmarks.claims.permuted import dealt_out
-from openmofi.dataset.assemble import KEPT
+from benchmarks.claims.permuted import dealt_out, permute_labels
+from openmofi.dataset.training_shards import build_shards
+from openmofi.dataset.version import KEPT, read_dataset
+from openmofi.entities.build import build_knowledge_base
+from support.exports import write_shards
 
 
 def kept(first: int, rows: int) -> pa.Table:
@@ -50,3 +54,20 @@ def test_pictures_stay_where_they_are_and_few_keep_their_label() -> None:
 def test_a_seed_deals_alike(seed: int) -> None:
     assert dealt_out(TABLES, seed) == dealt_out(TABLES, seed)
     assert dealt_out(TABLES, seed) != dealt_out(TABLES, seed + 1)
+
+
+def test_the_version_made_of_them_is_one_like_any(tmp_path: Path) -> None:
+    listed = tmp_path / "kb.csv"
+    lines = [f"{one},{one.title()},," for one in ("lagos", "norway", "peru", "chad")]
+    listed.write_text("\n".join(["entity_id,name,aliases,description", *lines]) + "\n")
+    root = tmp_path / "root"
+    knowledge_base = build_knowledge_base(root.as_uri(), csv=str(listed))
+    before = read_dataset(write_shards(root, knowledge_base).content["dataset_uri"])
+    uri = permute_labels(before.uri)
+    after = read_dataset(uri)
+    old, new = ([one.kept(shard) for shard in one.shards] for one in (before, after))
+    assert labels_by_split(new) == labels_by_split(old)
+    assert [t.drop_columns("labels") for t in new] == [t.drop_columns("labels") for t in old]
+    assert after.content["content_digest"] != before.content["content_digest"]
+    assert permute_labels(before.uri) == uri
+    assert build_shards(uri).endswith(".json")
