@@ -263,7 +263,7 @@ def _track(evaluation: Manifest, request: _Request) -> None:
             tags["openmofi.model_digest"] = content[role]
         params = {"data": content["data"], "suite_version": content["suite_version"]}
         with tracking.tracked_run(
-            f"evaluate {role.replace('_', ' ')}",
+            f"evaluate {content['models'][role]}",
             pipeline_run=request.pipeline_run,
             tags=tags,
             params={**params, "config": content["config"]},

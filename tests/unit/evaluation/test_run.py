@@ -55,10 +55,9 @@ def test_mlflow_has_one_child_a_model_under_the_pipeline_run(finished):
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     [experiment] = client.search_experiments(filter_string="name = 'openmofi'")
     runs = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
-    assert set(runs) == {
-        "demo", "evaluate candidate", "evaluate baseline", "evaluate colour histogram",
-    }  # fmt: skip
-    run = runs["evaluate candidate"]
+    models = read_manifest(uri, "evaluation").content["models"]
+    assert set(runs) == {"demo", *(f"evaluate {name}" for name in models.values())}
+    run = runs[f"evaluate {models['candidate']}"]
     assert run.data.tags["mlflow.parentRunId"] == runs["demo"].info.run_id
     assert run.data.metrics == read_manifest(uri, "evaluation").content["metrics"]["candidate"]
     files = {f.path for f in client.list_artifacts(run.info.run_id, "evaluation")}
