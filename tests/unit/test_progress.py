@@ -1,9 +1,20 @@
 """What is left on stderr where nobody watches."""
 
-from openmofi.progress import bar, say
+import pytest
+
+from openmofi.progress import bar, say, timed
 
 
 def test_a_short_loop_leaves_no_bar_in_a_log(capsys):
     assert list(bar(range(3), label="fingerprints", unit="file")) == [0, 1, 2]
     say("3 files")
     assert capsys.readouterr().err == "3 files\n"
+
+
+def test_a_step_tells_its_time_if_it_ends_well(capsys):
+    with timed("assemble: write"):
+        pass
+    assert capsys.readouterr().err == "assemble: write took 0.0 s\n"
+    with pytest.raises(ValueError, match="broken"), timed("assemble: write"):
+        raise ValueError("broken")
+    assert capsys.readouterr().err == ""
