@@ -9,7 +9,6 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from openmofi.keys import content_digest, recipe_key
 from openmofi.progress import bar, say
 from openmofi.records import SCHEMA_VERSION, from_parquet, to_parquet
 from openmofi.shards import TarReader
+from openmofi.stage_entries import entry_key, read_entries
 from openmofi.storage import Store
 from openmofi.stream import StreamStage, ahead, stream_shards
 from openmofi.versions import ShardEntry, TableVersion, sum_counts, write_table_version
@@ -124,24 +124,21 @@ def plan(stage: Stage | StreamStage, store: Store, work: Sequence[Work]) -> Plan
     keyed = [
         (one, recipe_key(stage.name, stage.version, config, digests, one.upstream)) for one in work
     ]
-    present = {info.key for info in store.list(f"tables/{stage.name}/")}
-    found = [(one, key) for one, key in keyed if _entry_key(stage.name, key) in present]
-    with ThreadPoolExecutor(16) as pool:
-        bodies = list(
-            pool.map(lambda k: json.loads(store.get(_entry_key(stage.name, k[1]))), found)
-        )
-    seconds = sum(body.pop("seconds") for body in bodies)
-    size = sum(one.bytes for one, _ in found)
-    # The same content under another shard name keeps its table and takes the name asked for.
-    done = [
-        replace(ShardEntry(**b), shard=one.shard) for b, (one, _) in zip(bodies, found, strict=True)
-    ]
-    known = {key for _, key in found}
+    known = read_entries(store, stage.name, [key for _, key in keyed])
+    found = [(one, known.entries[key]) for one, key in keyed if key in known.entries]
     return Plan(
-        todo=tuple((one, key) for one, key in keyed if key not in known),
-        done=tuple(done),
-        seconds_per_byte=seconds / size if size else None,
+        todo=tuple((one, key) for one, key in keyed if key not in known.entries),
+        # The same content under another shard name keeps its table and takes the name asked for.
+        done=tuple(replace(entry, shard=one.shard) for one, entry in found),
+        seconds_per_byte=_rate([(one.bytes, known.seconds.get(e.recipe_key)) for one, e in found]),
     )
+
+
+def _rate(measured: Sequence[tuple[int, float | None]]) -> float | None:
+    """Seconds a byte, over the shards whose time is known."""
+    known = [(size, seconds) for size, seconds in measured if seconds is not None]
+    size = sum(size for size, _ in known)
+    return sum(seconds for _, seconds in known) / size if size else None
 
 
 def run_stage(
@@ -185,10 +182,6 @@ def describe_counts(counts: Mapping[str, int]) -> str:
     """``seen 100 = ok 90 + corrupt_image 10``."""
     parts = " + ".join(f"{name} {value}" for name, value in sum_counts([counts]).items())
     return f"seen {sum(counts.values())} = {parts}"
-
-
-def _entry_key(stage: str, key: str) -> str:
-    return f"tables/{stage}/{key}.json"
 
 
 def _process_all(
@@ -272,5 +265,5 @@ def _write(
         totals=dict(output.totals),
     )
     body = json.dumps({**asdict(entry), "seconds": round(seconds, 3)}, sort_keys=True)
-    item.store.put(_entry_key(stage.name, item.recipe_key), body.encode())
+    item.store.put(entry_key(stage.name, item.recipe_key), body.encode())
     return entry

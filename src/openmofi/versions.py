@@ -169,13 +169,7 @@ def write_table_version(store: Store, version: TableVersion) -> str:
 def read_table_version(uri: str, stage: str) -> tuple[Store, TableVersion]:
     """The store and the version that a table manifest's URI names."""
     manifest = read_manifest(uri, stage)
-    table = from_parquet(manifest.store.get(manifest.content["index"]))
-    shards = tuple(
-        ShardEntry(
-            **{**row, "counts": json.loads(row["counts"]), "totals": json.loads(row["totals"])}
-        )
-        for row in table.to_pylist()
-    )
+    shards = entries_of(from_parquet(manifest.store.get(manifest.content["index"])))
     version = TableVersion(
         stage=stage,
         stage_version=manifest.content["stage_version"],
@@ -184,6 +178,16 @@ def read_table_version(uri: str, stage: str) -> tuple[Store, TableVersion]:
         shards=shards,
     )
     return manifest.store, version
+
+
+def entries_of(index: pa.Table) -> tuple[ShardEntry, ...]:
+    """The shards of an index, or of some of its rows."""
+    return tuple(
+        ShardEntry(
+            **{**row, "counts": json.loads(row["counts"]), "totals": json.loads(row["totals"])}
+        )
+        for row in index.to_pylist()
+    )
 
 
 def read_table_versions(uris: Iterable[str], stage: str) -> tuple[Store, TableVersion]:
