@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from openmofi.keys import hash_bytes, hash_json
 from openmofi.records import Status
@@ -52,7 +52,7 @@ def decode_image(
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
         width, height = image.size
     except Exception as error:  # Pillow's plug-ins raise nearly anything on hostile bytes
-        raise ImageProblemError(Status.CORRUPT_IMAGE, _one_line(error)) from error
+        raise ImageProblemError(Status.CORRUPT_IMAGE, _sentence(error)) from error
     if width * height > max_pixels:
         reason = f"{width} x {height} pixels, at most {max_pixels} are decoded"
         raise ImageProblemError(Status.TOO_MANY_PIXELS, reason)
@@ -62,7 +62,7 @@ def decode_image(
         image.load()
         return _to_rgb(_turned(image))
     except Exception as error:
-        raise ImageProblemError(Status.CORRUPT_IMAGE, _one_line(error)) from error
+        raise ImageProblemError(Status.CORRUPT_IMAGE, _sentence(error)) from error
 
 
 def _turned(image: Image.Image) -> Image.Image:
@@ -86,10 +86,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _one_line(error: Exception) -> str:
-    # Pillow names the buffer by its address in memory, which differs from run to run.
-    text = re.sub(r" at 0x[0-9a-fA-F]+", "", str(error))
-    return f"{type(error).__name__}: {text}".splitlines()[0]
+def _sentence(error: Exception) -> str:
+    """What a decoder says, the same in every run: Pillow names objects by their addresses."""
+    if isinstance(error, UnidentifiedImageError):
+        return "the file is in no image format that is read"
+    text = re.sub(r"<[^<>]* object\b[^<>]*>", "the file", str(error))
+    text = " ".join(text.split())
+    return text if isinstance(error, OSError) and text else f"{type(error).__name__}: {text}"
 
 
 def image_id(data: bytes) -> str:

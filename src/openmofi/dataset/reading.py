@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyarrow import compute
 
-from openmofi.dataset.tombstones import read_tombstones
-from openmofi.dataset.version import read_dataset
+from openmofi.dataset.forgotten import dataset_of, without_forgotten
 from openmofi.dataset.vocabulary import read_vocabulary
 from openmofi.errors import InputError, ShardError
 from openmofi.images import ImageProblemError, decode_image
@@ -118,35 +117,14 @@ def read_index(manifest: Manifest, split: str) -> list[pa.Table]:
         split: ``train`` or ``validation``; of another one there is no table.
     """
     keys = [entry["index_key"] for entry in manifest.content["splits"].get(split, [])]
-    gone = _taken_down(manifest)
-
-    def read(key: str) -> pa.Table:
-        table = from_parquet(manifest.store.get(key))
-        return table.filter(compute.invert(compute.is_in(table.column("uid"), value_set=gone)))
-
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(read, keys))
+        tables = list(pool.map(lambda key: from_parquet(manifest.store.get(key)), keys))
+    return without_forgotten(manifest, tables)
 
 
 def kept_samples(manifest: Manifest) -> Iterator[pa.Table]:
     """The rows of ``samples`` that training shards were made of, one pool shard after another."""
-    store, digest = manifest.store, manifest.content["dataset"]
-    # By digest: the root may have been copied since, and dataset_uri names the place of then.
-    dataset = read_dataset(f"{store.uri}/manifests/dataset/{digest}.json")
+    dataset = dataset_of(manifest)
     for shard in dataset.shards:
         rows = dataset.kept(shard).column("row")
-        yield from_parquet(store.get(shard.samples_key)).take(rows)
-
-
-def _taken_down(manifest: Manifest) -> pa.ChunkedArray:
-    """Uids that must not be read any more.
-
-    A tombstone may name an image, and index tables know none: with a tombstone in the store, the
-    samples of the pool are read too.
-    """
-    listed = pa.array(sorted(read_tombstones(manifest.store).ids), pa.string())
-    found = [listed]
-    for samples in kept_samples(manifest) if len(listed) else ():
-        images = compute.is_in(samples.column("image_id"), value_set=listed)
-        found += samples.column("uid").filter(images).chunks
-    return pa.chunked_array(found, pa.string())
+        yield from_parquet(manifest.store.get(shard.samples_key)).take(rows)

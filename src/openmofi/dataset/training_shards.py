@@ -17,10 +17,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from PIL import Image
+from pyarrow import compute
 
 from openmofi.config import parse_config
 from openmofi.database import working_database
 from openmofi.dataset.config import ShardsConfig
+from openmofi.dataset.forgotten import forgotten_uids
+from openmofi.dataset.tombstones import read_tombstones
 from openmofi.dataset.version import Dataset, read_dataset
 from openmofi.errors import ShardError
 from openmofi.images import image_id
@@ -45,7 +48,7 @@ CREATE TABLE plan AS SELECT *, row_number() OVER (
 
 
 def build_shards(dataset: str, *, config: Mapping[str, Any] | None = None, workers: int = 1) -> str:
-    """Write a data set as training shards.
+    """Write a data set as training shards, without what was taken down since it was assembled.
 
     Args:
         dataset: Manifest URI of kind ``dataset``.
@@ -57,13 +60,15 @@ def build_shards(dataset: str, *, config: Mapping[str, Any] | None = None, worke
     """
     parsed = parse_config(ShardsConfig, config, where="training shards config")
     source = read_dataset(dataset)
-    digest = hash_json([KIND, STAGE_VERSION, source.manifest.digest, parsed.model_dump()])
+    gone = forgotten_uids(source, read_tombstones(source.store))
+    recipe = [KIND, STAGE_VERSION, source.manifest.digest, parsed.model_dump()]
+    digest = hash_json([*recipe, gone] if gone else recipe)
     if source.store.exists(f"manifests/{KIND}/{digest}.json"):
         say(f"training shards: reused {digest}")
         return Manifest(source.store, KIND, digest).uri
     vocabulary = source.vocabulary()
     with working_database("training-shards") as database:
-        _plan(database, source, parsed.seed)
+        _plan(database, source, parsed.seed, gone)
         writer = _Writer(source, digest, parsed.samples_per_shard, vocabulary, database)
         splits = writer.write_all(workers)
     content = {
@@ -78,14 +83,18 @@ def build_shards(dataset: str, *, config: Mapping[str, Any] | None = None, worke
     return write_manifest(source.store, KIND, digest, content).uri
 
 
-def _plan(database: duckdb.DuckDBPyConnection, source: Dataset, seed: int) -> None:
-    """The table ``plan``: every kept sample with its place in its split."""
+def _plan(
+    database: duckdb.DuckDBPyConnection, source: Dataset, seed: int, gone: Sequence[str]
+) -> None:
+    """The table ``plan``: every kept sample with its place in its split, but those gone."""
     database.execute(
         "CREATE TABLE kept (pool INTEGER, row INTEGER, split VARCHAR, uid VARCHAR, "
         "image_id VARCHAR, start BIGINT, size BIGINT, alt_text VARCHAR, labels INTEGER[])"
     )
     for number, shard in enumerate(source.shards):
-        database.register("shard_kept", source.kept(shard))
+        kept = source.kept(shard)
+        left = compute.invert(compute.is_in(kept.column("uid"), pa.array(gone, pa.string())))
+        database.register("shard_kept", kept.filter(left))
         samples = from_parquet(source.store.get(shard.samples_key))
         rows = pa.array(range(samples.num_rows), pa.int32())
         database.register("shard_samples", samples.append_column("row", rows))

@@ -4,15 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import pyarrow as pa
+from pyarrow import compute
+
 from openmofi.errors import ShardError
 from openmofi.images import image_id
 from openmofi.ingest.location import Location
 from openmofi.ingest.sources import IMAGE_EXTENSIONS, SourceShard
 from openmofi.ingest.texts import Texts, read_texts
 from openmofi.keys import hash_file
-from openmofi.records import from_parquet
+from openmofi.records import from_parquet, read_parquet
 from openmofi.shards import TarReader, TarSample, index_tar
 from openmofi.storage import Store
+
+# https://github.com/rom1504/img2dataset, downloader.download_image
+_REFUSED = "Use of image disallowed"
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class RawSample:
     extension: str
     image: bytes | None
     texts: Texts
+    taken_down: bool = False  # when the source was planned already
 
 
 def read_samples(store: Store, shard: SourceShard) -> Iterator[RawSample]:
@@ -66,13 +73,34 @@ def _read_listing(store: Store, shard: SourceShard) -> Iterator[RawSample]:
     for row in from_parquet(store.get(shard.listing)).to_pylist():
         name = row["image"] or ""
         image = None
-        if row["hash"] is not None:
+        gone = row["hash"] is not None and not name  # see `sources.without_taken_down`
+        if row["hash"] is not None and not gone:
             image = location.get(name)
             if image_id(image) != row["hash"]:
                 raise _changed(shard, name)
-        texts = Texts(row["alt_text"], row["title"], row["url"], row["licence"])
+        texts = Texts(row["alt_text"], row["title"], row["url"], row["licence"], row["no_ai"])
         path = PurePosixPath(name or "unnamed")
-        yield RawSample(str(path.with_suffix("")), path.suffix.lower()[1:], image, texts)
+        extension = path.suffix.lower()[1:]
+        yield RawSample(str(path.with_suffix("")), extension, image, texts, gone)
+
+
+def count_refused(shard: SourceShard) -> int | None:
+    """How many pictures of a tar img2dataset left out, since a robots' tag forbids to use them.
+
+    They stand in the Parquet file beside the tar alone, each row with its ``error_message``. None
+    where there is no such file.
+    """
+    location = Location(shard.location)
+    name = f"{shard.tar.removesuffix('.tar')}.parquet"
+    if not shard.tar or not location.exists(name):
+        return None
+    with location.local_file(name) as path:
+        try:
+            table = read_parquet(path, columns=["error_message"])
+            starts = compute.starts_with(table.column("error_message"), _REFUSED)
+        except (pa.ArrowException, KeyError, OSError):
+            return None  # a file of another kind
+    return int(compute.sum(starts).as_py() or 0)
 
 
 def _changed(shard: SourceShard, name: str) -> ShardError:

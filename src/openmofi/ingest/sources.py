@@ -9,10 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 
+from openmofi.dataset.tombstones import Tombstones, read_tombstones
 from openmofi.errors import InputError, ShardError
+from openmofi.images import sample_uid
 from openmofi.ingest.config import IngestConfig
 from openmofi.ingest.location import Location, locate
 from openmofi.ingest.tables import TABLE_EXTENSIONS, read_table
@@ -33,6 +36,7 @@ LISTING = pa.schema(
         pa.field("title", pa.string()),
         pa.field("url", pa.string()),
         pa.field("licence", pa.string()),
+        pa.field("no_ai", pa.bool_()),
     ]
 )
 _THREADS = 16
@@ -123,7 +127,7 @@ def _folder_shards(
         hint = f"; to read the table, give {source.rstrip('/')}/{tables[0]}" if tables else ""
         raise InputError(f"source {source} holds no sample: no .tar and no image is in it{hint}")
 
-    def texts(info: ObjectInfo) -> dict[str, str | None]:
+    def texts(info: ObjectInfo) -> dict[str, Any]:
         stem = str(PurePosixPath(info.key).with_suffix(""))
         sidecars = (f"{stem}.txt", f"{stem}.json")
         text, metadata = (location.get(n) if n in names else None for n in sidecars)
@@ -159,6 +163,7 @@ def _table_shards(
             "hash": hashes.get(row["image"] or "", (None, 0))[0],
             "alt_text": clean(row["text"] or ""),
             **{field: clean(row[field] or "") or None for field in ("title", "url", "licence")},
+            "no_ai": row["no_ai"],
         }
         for row in table
     ]
@@ -169,19 +174,28 @@ def _table_shards(
 def _write_listings(
     store: Store,
     location: Location,
-    rows: Sequence[Mapping[str, str | None]],
+    rows: Sequence[Mapping[str, Any]],
     sizes: Mapping[str, int],
     samples_per_shard: int,
 ) -> list[SourceShard]:
-    shards = []
+    shards, tombstones = [], read_tombstones(store)
     for number, start in enumerate(range(0, len(rows), samples_per_shard)):
         part = [dict(row) for row in rows[start : start + samples_per_shard]]
         fingerprint = hash_json([[row[name] for name in LISTING.names] for row in part])
         key = f"sources/{fingerprint}.parquet"
-        store.put(key, to_parquet(pa.Table.from_pylist(part, schema=LISTING)))
+        listed = [without_taken_down(row, tombstones) for row in part]
+        store.put(key, to_parquet(pa.Table.from_pylist(listed, schema=LISTING)))
         size = sum(sizes.get(row["image"] or "", 0) for row in part)
         shards.append(SourceShard(f"{number:05d}", fingerprint, location.uri, size, listing=key))
     return shards
+
+
+def without_taken_down(row: Mapping[str, Any], tombstones: Tombstones) -> dict[str, Any]:
+    """A row of a listing; of a sample that was taken down, the image's hash alone is left."""
+    uid = sample_uid(row["hash"], row["alt_text"], row["title"])
+    if not tombstones.names(uid, row["hash"], row["url"]):
+        return dict(row)
+    return {**dict.fromkeys(LISTING.names), "hash": row["hash"], "alt_text": ""}
 
 
 def _extension(name: str) -> str:

@@ -10,24 +10,27 @@ import pyarrow as pa
 
 from openmofi.errors import InputError
 from openmofi.ingest.config import IngestConfig
+from openmofi.ingest.texts import licence_of, refuses_ai
 from openmofi.records import read_parquet
 
 TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".parquet")
 
-_USUAL = {
+_USUAL: dict[str, tuple[str, ...]] = {
     "image": (
         "image", "path", "filepath", "file_path", "image_path", "filename", "file_name", "file",
     ),
     "text": ("text", "caption", "alt_text", "alt"),
     "title": ("title", "page_title"),
     "url": ("url", "image_url", "img_url"),
-    "licence": ("licence", "license"),
+    "licence": (),  # of the names that `licence_of` knows, the first in each row
 }  # fmt: skip
 _URL = ("http://", "https://")
 
 
-def read_table(path: Path, config: IngestConfig, *, name: str) -> list[dict[str, str | None]]:
-    """Rows of ``image``, ``text``, ``title``, ``url`` and ``licence``, in the table's order.
+def read_table(path: Path, config: IngestConfig, *, name: str) -> list[dict[str, Any]]:
+    """Rows of ``image``, ``text``, ``title``, ``url``, ``licence`` and ``no_ai``, in their order.
+
+    All are texts or None, but ``no_ai``, which is as `Texts` has it.
 
     Args:
         path: The local file.
@@ -39,11 +42,16 @@ def read_table(path: Path, config: IngestConfig, *, name: str) -> list[dict[str,
     """
     header, rows = _open(path, name)
     chosen = _choose_columns(header, config, name)
-    found = [{field: _text(row.get(column)) for field, column in chosen.items()} for row in rows]
-    for row in found:
-        if (row["image"] or "").lower().startswith(_URL):
+    found = []
+    for row in rows:
+        told = {field: _text(row.get(column)) for field, column in chosen.items()}
+        texts = {field: told.get(field) for field in _USUAL}
+        if (texts["image"] or "").lower().startswith(_URL):
             raise InputError(_use_img2dataset(name, chosen["image"]))
-    return [{field: row.get(field) for field in _USUAL} for row in found]
+        if "licence" not in chosen:
+            texts["licence"] = licence_of(row)
+        found.append({**texts, "no_ai": refuses_ai(row)})
+    return found
 
 
 def _choose_columns(header: Sequence[str], config: IngestConfig, name: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from openmofi.training.objectives import HeadPlan, Objective, build_objectives
 from openmofi.training.optimisation import Optimisation
 from openmofi.training.order import SampleOrder
 from openmofi.training.resampling import balanced_weights
-from openmofi.training.shards import TrainingShards
+from openmofi.training.shards import TrainingShards, forgotten
 from openmofi.training.texts import SampleTexts
 from openmofi.training.trainer import ALONE, Ranks
 from openmofi.training.warm_start import (
@@ -67,7 +67,8 @@ def plan_run(settings: TrainConfig, manifest: Manifest, name: str) -> RunPlan:
     # The backbone counts by its content: a file may change under its name.
     digest = start.digest if start else None
     parts = [settings.semantic(), model_config, preprocess, digest]
-    recipe = hash_json(["train", STAGE_VERSION, parts, manifest.digest])
+    gone = forgotten(manifest)
+    recipe = hash_json(["train", STAGE_VERSION, parts, manifest.digest, *([gone] if gone else [])])
     return RunPlan(settings, manifest, name, recipe, start, model_config, preprocess)
 
 

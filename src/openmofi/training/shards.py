@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import compute
 
+from openmofi.dataset.forgotten import without_forgotten
+from openmofi.dataset.tombstones import read_tombstones
 from openmofi.errors import InputError, ShardError, StorageError
 from openmofi.keys import hash_file
 from openmofi.records import TRAINING_SAMPLES, VOCABULARY, checked, empty, from_parquet
@@ -47,6 +49,8 @@ class TrainingShards:
 def open_shards(manifest: Manifest, *, streamed: bool = False) -> Iterator[TrainingShards]:
     """The training split of a ``training_shards`` manifest, for the block's time.
 
+    What was taken down since they were built is not in it; see `forgotten`.
+
     Every tar is hashed before it is used: all of them now, or, streamed, each one when the run
     comes to it; see `StreamedTars`. Streamed ones are listed now, so that a missing tar, or one
     that ends before its last image, is found before the first step.
@@ -57,13 +61,31 @@ def open_shards(manifest: Manifest, *, streamed: bool = False) -> Iterator[Train
         StorageError: Something is missing.
     """
     entries = manifest.content["splits"].get("train", [])
-    tables = _tables(manifest.store, entries)
+    tables = without_forgotten(manifest, _tables(manifest.store, entries))
+    # As if a compaction had taken the empty ones away.
+    entries = [entry for entry, table in zip(entries, tables, strict=True) if table.num_rows]
+    tables = [table for table in tables if table.num_rows]
     if not sum(len(table) for table in tables):
         raise InputError(f"{manifest.uri} has no training sample; look at the data set's counts")
     vocabulary = _vocabulary(manifest)
     with (_streamed if streamed else _held)(manifest, entries, tables) as tars:
         rows = tuple(len(table) for table in tables)
         yield TrainingShards(tars, rows, pa.concat_tables(tables), vocabulary)
+
+
+def forgotten(manifest: Manifest) -> list[str]:
+    """Uids of training samples that have been taken down, sorted; before and after a compaction.
+
+    They are part of a run's recipe: a run on other samples is another one, and must not go on at
+    its checkpoints.
+    """
+    removed = set(manifest.content.get("removed", {}).get("train", []))
+    if read_tombstones(manifest.store):
+        tables = _tables(manifest.store, manifest.content["splits"].get("train", []))
+        for table, left in zip(tables, without_forgotten(manifest, tables), strict=True):
+            removed.update(table.column("uid").to_pylist())
+            removed.difference_update(left.column("uid").to_pylist())
+    return sorted(removed)
 
 
 @contextlib.contextmanager

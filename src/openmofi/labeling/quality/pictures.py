@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image as Pillow
 
+from openmofi.dataset.tombstones import read_tombstones
 from openmofi.errors import InputError
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.ingest.sources import IMAGE_EXTENSIONS
@@ -47,7 +48,9 @@ def pictures_of_tars(folder: Path, images: Collection[Image]) -> dict[Image, Pic
 def pictures_of_store(
     store: Store, work: Mapping[str, Work], images: Collection[Image]
 ) -> dict[Image, Picture]:
-    """Pictures from a pool, one ranged get each; those that do not decode are left out.
+    """Pictures from a pool, one ranged get each.
+
+    Those that do not decode are left out, and those that were taken down.
 
     Args:
         store: The pool's.
@@ -78,13 +81,18 @@ def _in_tars(folder: Path, wanted: set[Image]) -> _Found:
 
 
 def _in_pool(store: Store, work: Mapping[str, Work], wanted: set[Image]) -> _Found:
+    tombstones = read_tombstones(store)
     for shard in sorted({shard for shard, _ in wanted}):
         samples = from_parquet(store.get(work[shard].tables["samples"]))
         columns = ("key", "offset", "length", "alt_text")
-        for key, offset, length, text in zip(
-            *(samples.column(name).to_pylist() for name in columns), strict=True
+        for key, offset, length, text, gone in zip(
+            *(samples.column(name).to_pylist() for name in columns),
+            tombstones.rows(samples).tolist(),
+            strict=True,
         ):
-            if (shard, key) in wanted:
+            if (shard, key) in wanted and gone:
+                yield (shard, key), b"", ""  # which does not decode
+            elif (shard, key) in wanted:
                 yield (shard, key), store.get_range(work[shard].tar_key, offset, length), text
 
 

@@ -1,10 +1,15 @@
-"""Regions and pictures of a store: its tables of text regions beside its samples."""
+"""Regions and pictures of a store: its tables of text regions beside its samples.
+
+Of what was taken down neither is read: such a sample counts as one that no detector looked at.
+"""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from openmofi.dataset.compact_tables import without_rows
+from openmofi.dataset.tombstones import read_tombstones
 from openmofi.errors import InputError
 from openmofi.records import from_parquet
 from openmofi.textregions.preview.source import Ints, Regions, checked, regions_of
@@ -34,6 +39,7 @@ class RegionTables:
             raise InputError(
                 f"text_regions lie in {self._store.uri}, samples in {other.uri}; use one root"
             )
+        self._tombstones = read_tombstones(self._store)
         self._work = align({"samples": sampled, "text_regions": found})
         rows = {entry.shard: entry.rows for entry in found.shards}
         for entry in sampled.shards:
@@ -60,19 +66,28 @@ class RegionTables:
 
     def _table(self, work: Work) -> pa.Table:
         table = from_parquet(self._store.get(work.tables["text_regions"]))
+        if self._tombstones:
+            gone = self._tombstones.rows(self._samples(work))
+            table = without_rows("text_regions", table, gone)
         return checked(table, f"text_regions of shard '{work.shard}'")
 
     def _of_shard(
         self, work: Work, rows: Ints, start: int
     ) -> Iterator[tuple[Regions, bytes | None]]:
         places = pa.array(rows - start)
-        samples = from_parquet(self._store.get(work.tables["samples"])).take(places)
+        samples = self._samples(work).take(places)
+        gone = self._tombstones.rows(samples).tolist()
         table = self._table(work).take(places)
         table = table.append_column("shard", pa.array([work.shard] * len(rows), pa.string()))
         table = table.append_column("key", samples.column("key"))
         members = (samples.column(name).to_pylist() for name in ("offset", "length"))
-        for row, regions, offset, length in zip(
-            rows.tolist(), regions_of(table, start), *members, strict=True
+        for row, regions, offset, length, hidden in zip(
+            rows.tolist(), regions_of(table, start), *members, gone, strict=True
         ):
-            data = self._store.get_range(work.tar_key, offset, length) if offset >= 0 else None
+            data = None
+            if offset >= 0 and not hidden:
+                data = self._store.get_range(work.tar_key, offset, length)
             yield regions._replace(row=row), data
+
+    def _samples(self, work: Work) -> pa.Table:
+        return from_parquet(self._store.get(work.tables["samples"]))
