@@ -17,6 +17,7 @@ def assemble_dataset(
     config: dict = {},
     parent: str = "",
     masked_scores: list = [],
+    workers: int = 1,
 ) -> str:
     """Decide what is kept and under which labels: one version of the data set.
 
@@ -31,8 +32,9 @@ def assemble_dataset(
         text_regions: URIs of `text_regions` manifests.
         knowledge_base: URI of the `knowledge_base` manifest.
         config: Section AssembleConfig; the files that it names must be within the pod's reach.
-        parent: URI of the `dataset` manifest that this version follows; its class indices are kept.
+        parent: URI of the `dataset` manifest to follow, or published:NAME; its class indices stay.
         masked_scores: URIs of `masked_scores` manifests; for the text policy `text_dependent` only.
+        workers: Processes of this step, which zip the tables shard by shard.
 
     Returns:
         URI of the `dataset` manifest.
@@ -52,6 +54,7 @@ def assemble_dataset(
         config=config,
         parent=parent,
         masked_scores=masked_scores,
+        workers=int(workers),
     )
     summary = summarize(uri)
     Path(manifest.path).write_text(summary.text)

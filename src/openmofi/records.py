@@ -183,9 +183,9 @@ def to_parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def from_parquet(data: bytes) -> pa.Table:
-    """The table of a Parquet file's bytes."""
-    return _read(pa.BufferReader(data))
+def from_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """The table of a Parquet file's bytes, or some columns of it, as far as they are there."""
+    return _read(pa.BufferReader(data), columns)
 
 
 def read_parquet(

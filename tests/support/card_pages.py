@@ -17,15 +17,16 @@ import pyarrow as pa
 
 from openmofi.dataset.card import write_card
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.facts import SCORE_BINS, Histograms
 from openmofi.dataset.inputs import read_pool_tables
+from openmofi.dataset.score_bins import SCORE_BINS, Histograms
+from openmofi.keys import hash_bytes
 from openmofi.records import VOCABULARY, from_rows
 from support.label_quality import CHROMIUM
 from support.tables import Pair, write_pool
 
 # What the card reads of assembly's tables.
 _SAMPLES = pa.schema(
-    [("id", "int64"), ("shard", "int32"), ("row", "int32"), ("uid", "string"), ("cause", "string")]
+    [("id", "int64"), ("shard", "int32"), ("row", "int32"), ("mark", "uint64"), ("cause", "string")]
 )
 _LABELS = pa.schema([("id", "int64"), ("entity_id", "string"), ("score", "float32")])
 _VOID = {"meta", "img", "br", "input"}
@@ -95,7 +96,8 @@ def card_of(
             if cause is None:
                 found = {c.entity_id: c.score for some in pair.mentions for c in some}
                 labels += [(len(samples), entity, score) for entity, score in found.items()]
-            samples.append((len(samples), number, row, f"{len(samples):032x}", cause))
+            mark = int(hash_bytes(f"{len(samples)}".encode())[:16], 16)
+            samples.append((len(samples), number, row, mark, cause))
     with duckdb.connect() as database:
         for name, rows, schema in (
             ("samples", samples, _SAMPLES),

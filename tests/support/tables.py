@@ -128,7 +128,11 @@ def write_pool(
         known = {"content": _fingerprint(tables)}
         if kind in ("mentions", "entity_scores") and knowledge_base:
             known["knowledge_base"] = knowledge_base
-        uris[kind] = [run_stage(HandMade(kind, tables, known=known), store, work)]
+        counts = {
+            name: {"ok": len(pairs)} for name, pairs in shards.items()
+        }  # of samples, not rows
+        stage = HandMade(kind, tables, counts=counts, known=known)
+        uris[kind] = [run_stage(stage, store, work)]
     return Pool(root=store.uri, samples=[samples_uri], **uris)
 
 

@@ -6,9 +6,10 @@ Other verbs stand in modules of their own, each with `add_verbs`.
 import argparse
 from pathlib import Path
 
-from openmofi.cli import dataset_export, dataset_versions
+from openmofi.cli import dataset_export, dataset_takedown, dataset_versions
+from openmofi.errors import InputError
 
-_MODULES = (dataset_versions, dataset_export)
+_MODULES = (dataset_versions, dataset_takedown, dataset_export)
 _TABLES = (
     "samples", "mentions", "image_embeddings", "entity_scores", "text_regions", "masked_scores",
 )  # fmt: skip
@@ -30,8 +31,18 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
             required=kind == "samples",
         )
     assemble.add_argument("--knowledge-base", default="", metavar="URI")
-    assemble.add_argument("--parent", default="", metavar="URI", help="data set to grow from")
+    assemble.add_argument(
+        "--parent",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="data set to grow from: a manifest, ROOT@NAME, or published:NAME in the same root",
+    )
     assemble.add_argument("--config", type=Path, metavar="FILE.yaml", help="of AssembleConfig")
+    assemble.add_argument("--workers", type=int, default=1, help="shards at once (default 1)")
+    assemble.add_argument(
+        "--memory", default="", metavar="SIZE", help="of its database, as 4GB (default: half)"
+    )
     assemble.set_defaults(run=_assemble)
 
     build = verbs.add_parser("build-shards", help="copy kept samples into training tars")
@@ -48,11 +59,18 @@ def _assemble(arguments: argparse.Namespace) -> None:
     from openmofi.config import read_yaml
     from openmofi.dataset.assemble import assemble_dataset
 
+    if len(arguments.parent) > 1:
+        raise InputError(
+            f"--parent is given {len(arguments.parent)} times, and a version grows from one; give "
+            "what is published last, whose vocabulary holds the others' if it grew from them"
+        )
     uri = assemble_dataset(
         **{kind: getattr(arguments, kind) for kind in _TABLES},
         knowledge_base=arguments.knowledge_base,
         config=read_yaml(arguments.config) if arguments.config else None,
-        parent=arguments.parent,
+        parent="".join(arguments.parent),
+        workers=arguments.workers,
+        resources={"memory": arguments.memory},
     )
     print(uri)
 

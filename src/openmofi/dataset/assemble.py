@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openmofi.config import parse_config
-from openmofi.database import working_database
+from openmofi.database import Resources, working_database
 from openmofi.dataset import rules
-from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.facts import load_facts
-from openmofi.dataset.inputs import evaluation_hashes
+from openmofi.dataset.facts_stage import make_facts
 from openmofi.dataset.job import Job, prepare
+from openmofi.dataset.loading import Loaded, load_facts
 from openmofi.dataset.publish_tables import publish_tables
+from openmofi.dataset.settle_duplicates import settle_duplicates
 from openmofi.dataset.version import KIND
 from openmofi.errors import InputError
-from openmofi.progress import say
+from openmofi.progress import say, timed
 from openmofi.stage import describe_counts
 from openmofi.versions import Manifest
 
@@ -30,6 +30,8 @@ def assemble_dataset(
     config: Mapping[str, Any] | None = None,
     parent: str = "",
     masked_scores: Sequence[str] = (),
+    workers: int = 1,
+    resources: Mapping[str, Any] | None = None,
 ) -> str:
     """Decide which samples are in, with which labels, and publish the version.
 
@@ -42,16 +44,23 @@ def assemble_dataset(
         text_regions: Of `detect_text`.
         knowledge_base: Manifest URI of the one that linking used; empty without entities.
         config: Values of `AssembleConfig`.
-        parent: Manifest URI of the data set whose class indices are carried on.
+        parent: The data set whose class indices are carried on, as
+            `openmofi.dataset.parent.find_parent` takes it; empty for none.
         masked_scores: Of `score_masked_images`; needed only for the policy ``text_dependent``.
+        workers: Processes that zip tables, shard by shard; 1 does it in this one.
+        resources: Values of `database.Resources`, for what needs the whole pool. They change no
+            result.
 
     Returns:
-        Manifest URI of kind ``dataset``.
+        Manifest URI of kind ``dataset``: the parent's where nothing is new since.
 
     Raises:
         InputError: Tables do not fit each other or the config, or no sample is left.
+        ShardError: A shard's tables do not fit each other; the other shards are done.
+        StorageError: There is no room for temporary files.
     """
     parsed = parse_config(AssembleConfig, config, where="assemble config")
+    allowed = parse_config(Resources, resources, where="assemble resources")
     given = {
         "samples": samples,
         "mentions": mentions,
@@ -61,49 +70,41 @@ def assemble_dataset(
         "masked_scores": masked_scores,
     }
     job = prepare(given, knowledge_base, parsed, parent)
+    if job.parent and job.parent.content["lineage"] == job.lineage():
+        say(f"assemble: nothing is new since the parent {job.parent.digest}")
+        return job.parent.uri
     digest = job.recipe()
     if job.tables.store.exists(f"manifests/{KIND}/{digest}.json"):
         say(f"assemble: reused data set {digest}")
         return Manifest(job.tables.store, KIND, digest).uri
-    return _assemble(job, digest)
+    return assemble_job(job, digest, workers=workers, resources=allowed)
 
 
-def _assemble(job: Job, digest: str) -> str:
-    images = job.image_rules()
-    with working_database("assemble") as database:
-        histograms = load_facts(database, job.tables, job.config, job.cut.value, images)
-        _apply_rules(database, job)
-        counts = _counts(database, job)
-        say(f"assemble: {describe_counts(counts)}")
-        if not counts.get(Cause.KEPT):
+def assemble_job(
+    job: Job, digest: str, *, workers: int = 1, resources: Resources | None = None
+) -> str:
+    """Decide and publish under ``digest``, whether that was done before or not; return the URI."""
+    with timed("assemble: facts"):
+        facts = make_facts(job.tables, job.row_rules(), job.checked_against(), workers=workers)
+    with working_database("assemble", resources) as database:
+        with timed("assemble: load"):
+            loaded = load_facts(database, job.tables.store, facts, job.row_decisions())
+        _apply_rules(database, job, loaded)
+        told = describe_counts(loaded.fates.counts())
+        say(f"assemble: {told}")
+        if not loaded.fates.left().any():
             raise InputError(
-                f"assemble: no sample is left ({describe_counts(counts)}); see min_score, "
-                "min_images_per_entity and the text, head and duplicate rules"
+                f"assemble: no sample is left ({told}); see min_score, min_images_per_entity and "
+                "the text, head, rights and duplicate rules"
             )
-        return publish_tables(database, job, digest, counts, histograms)
+        return publish_tables(database, job, digest, loaded)
 
 
-def _apply_rules(database: rules.Database, job: Job) -> None:
-    config = job.config
-    ids = sorted({one for images in job.evaluation_sets for one in images.image_ids})
-    bits = config.evaluation_bits
-    hashes = evaluation_hashes(job.evaluation_sets) if bits is not None else []
-    rules.drop_listed(database, job.tombstones, ids, hashes, bits)
-    rules.drop_held_out(database)
-    rules.drop_text(database)
-    rules.drop_refused(database)
-    if config.require_entities:
-        rules.drop_without_label(database, Cause.NO_ENTITY)
-    rules.settle_duplicates(database, job.tables, config.duplicates)
-    rules.limit_labels(database, config)
-    rules.split_samples(database, config.validation_share, config.seed)
-
-
-def _counts(database: rules.Database, job: Job) -> dict[str, int]:
-    found = database.execute(
-        f"SELECT coalesce(cause, '{Cause.KEPT}') AS c, count(*) FROM samples GROUP BY c ORDER BY c"
-    ).fetchall()
-    counts = {str(cause): int(number) for cause, number in found}
-    seen = sum(entry.rows for entry in job.tables.versions["samples"].shards)
-    assert sum(counts.values()) == seen, f"{counts} do not add up to {seen} samples"
-    return counts
+def _apply_rules(database: rules.Database, job: Job, loaded: Loaded) -> None:
+    config, fates = job.config, loaded.fates
+    settle_duplicates(database, job.tables, config.duplicates, loaded)
+    with timed("assemble: labels"):
+        rules.limit_labels(database, config, fates)
+    share, stayed = config.validation_share, not config.duplicates.drop
+    with timed("assemble: splits"):
+        rules.split_samples(database, share, config.seed, fates, clusters=stayed)

@@ -45,6 +45,8 @@ _STEPS = {
 
 def funnel(counts: dict[str, int]) -> list[tuple[str, str, int]]:
     """Step, cause and samples dropped, in the order of the rules; kept samples are left out."""
-    of_ingest = [str(s) for s in Status if str(s) in counts and str(s) != Status.OK]
+    # What was taken down may be ingest's word or assembly's; it stands in the funnel once.
+    passed = (Status.OK, Status.TAKEN_DOWN)
+    of_ingest = [str(s) for s in Status if str(s) in counts and s not in passed]
     rows = [("ingest", cause, counts[cause]) for cause in of_ingest]
     return rows + [(_STEPS[c], str(c), counts[c]) for c in Cause if c in _STEPS and c in counts]

@@ -1,52 +1,11 @@
-"""Near-duplicates over narrow keys: which pairs are near, and who goes with whom."""
+"""Near-duplicates: who goes with whom."""
 
-import itertools
-from collections.abc import Iterator
-
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from openmofi.dataset.vector_search import Pairs
 
 Numbers = npt.NDArray[np.int64]
-
-_HASH_BITS = 64
-
-
-def hash_pairs(database: duckdb.DuckDBPyConnection, left: str, right: str, bits: int) -> str:
-    """SQL for pairs of perceptual hashes that differ in at most ``bits`` bits.
-
-    Two hashes that differ in at most n bits agree on one of n + 1 bands, so only hashes that share
-    a band are compared: exact, and far from all pairs.
-
-    Args:
-        database: Connection in which the tables stand.
-        left: Name of a table with the column ``phash``.
-        right: The same, for the other side.
-        bits: How many of 64 bits may differ.
-
-    Returns:
-        Name of a new view with the columns ``a`` and ``b`` (hashes of left and right), distinct.
-    """
-    name = f"near_{left}_{right}"
-    bands = " UNION ".join(
-        f"""
-        SELECT l.phash AS a, r.phash AS b FROM {left} l JOIN {right} r
-        ON ((l.phash >> {start}) & {mask}::UBIGINT) = ((r.phash >> {start}) & {mask}::UBIGINT)
-        WHERE bit_count(xor(l.phash, r.phash)) <= {bits}
-        """
-        for start, mask in _bands(bits + 1)
-    )
-    database.execute(f"CREATE TEMP VIEW {name} AS {bands}")
-    return name
-
-
-def _bands(count: int) -> Iterator[tuple[int, int]]:
-    """First bit and mask of ``count`` bands that cover 64 bits."""
-    edges = [_HASH_BITS * index // count for index in range(count + 1)]
-    for start, end in itertools.pairwise(edges):
-        yield start, (1 << (end - start)) - 1
 
 
 def first_wins(pairs: Pairs) -> Pairs:

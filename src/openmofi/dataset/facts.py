@@ -1,158 +1,136 @@
-"""From tables to facts: one shard at a time, what each sample is known to be, into DuckDB.
+"""What is known of every sample by its own rows alone: one narrow table a shard.
 
-The database holds narrow rows only (ids, hashes, entity ids), and spills to disk.
+Scores and flags, and no decision that a threshold of assembly moves: another one reads the table
+again and makes nothing anew. Only the text rule's answer is in it, and what depends on it.
 """
 
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from openmofi.dataset.config import AssembleConfig
+from openmofi.dataset.held_out import HeldOut
 from openmofi.dataset.image_rules import ImageRules
-from openmofi.dataset.inputs import PoolTables
-from openmofi.dataset.text_policies import TextFacts, text_facts
-from openmofi.progress import bar
+from openmofi.dataset.label_facts import label_facts, no_labels
+from openmofi.dataset.text_policies import TextFacts, no_text, text_facts
+from openmofi.dataset.tombstones import url_hashes
+from openmofi.errors import ShardError
+from openmofi.records import checked
 from openmofi.textregions.rule import TextRule
-from openmofi.work import Work
 
-SCORE_BINS = np.linspace(-1, 1, 201)
+_TEXT = pa.string()
 
-Counts = npt.NDArray[np.int64]
-
-_TABLES = """
-CREATE TABLE samples (
-    id BIGINT,            -- place in the pool: shards by name, rows in tar order
-    shard INTEGER, row INTEGER, uid VARCHAR, image_id VARCHAR, phash UBIGINT,
-    text VARCHAR,         -- the cause for which the text rule would drop it
-    with_text BOOLEAN,    -- by the text rule, whatever its policy
-    text_dependent BOOLEAN,  -- with text, and that policy would drop it; null: not known
-    large_text BOOLEAN,
-    held_out BOOLEAN,     -- near an image of an evaluation set, by embedding
-    score_refused BOOLEAN,  -- by a head's bounds
-    cause VARCHAR,        -- null: still in
-    cluster BIGINT,       -- id of the picture that it repeats, its own if none
-    duplicate VARCHAR,    -- the kind of duplicate it is
-    split VARCHAR
-);
-CREATE TABLE labels (id BIGINT, entity_id VARCHAR, score FLOAT);
-"""
-
-_INSERT_SAMPLES = """
-INSERT INTO samples
-SELECT {base} + row, {shard}, row, uid, image_id, phash, text, with_text, text_dependent,
-       large_text, held_out, score_refused,
-       CASE WHEN status <> 'ok' THEN status END, NULL, NULL, NULL
-FROM shard_samples ORDER BY row
-"""
-
-# What the text and the image have settled on may still be too weak to be kept. An entity of several
-# mentions is as likely by the text as in the best of them.
-_INSERT_LABELS = """
-INSERT INTO labels
-SELECT {base} + row, entity_id, clip_score FROM shard_scores s
-WHERE settled AND clip_score >= {min_score}::FLOAT AND EXISTS (
-    FROM shard_mentions m WHERE m.row = s.row AND m.entity_id = s.entity_id
-    AND m.context_score >= {min_context}::FLOAT
+# Row-aligned with ``samples``. Two lists rather than one of structs, which have no content digest.
+FACTS = pa.schema(
+    [
+        pa.field("uid", _TEXT, nullable=False),
+        pa.field("image_id", _TEXT),
+        pa.field("url_hash", _TEXT),  # see tombstones.url_hash
+        pa.field("phash", pa.uint64()),
+        pa.field("licence", _TEXT),
+        pa.field("no_ai", pa.bool_()),
+        pa.field("status", _TEXT, nullable=False),  # of ingest
+        pa.field("text", _TEXT),  # the cause for which the text rule would drop it
+        pa.field("with_text", pa.bool_(), nullable=False),  # by the text rule, whatever its policy
+        pa.field("text_dependent", pa.bool_()),  # with text, and that policy would drop it
+        pa.field("large_text", pa.bool_(), nullable=False),
+        pa.field("held_out", pa.bool_(), nullable=False),  # an evaluation set holds it too
+        pa.field("heads", pa.list_(pa.float32()), nullable=False),  # scores; none: not embedded
+        pa.field("entities", pa.list_(_TEXT), nullable=False),  # those settled on
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),  # of each, cosines
+        pa.field("contexts", pa.list_(pa.float32()), nullable=False),  # of each, by the text
+        pa.field("candidates", pa.list_(pa.uint8()), nullable=False),  # by score_bins, of all
+        pa.field("masked_score", pa.float32()),  # null unless it has text and a score
+    ]
 )
-ORDER BY row, entity_id
-"""
+_COPIED = ("uid", "image_id", "phash", "licence", "no_ai", "status")
 
 
-class Histograms(NamedTuple):
-    """Counts by `SCORE_BINS`, each ``int64[200]``, for the card."""
-
-    entities: Counts  # of all entity scores
-    masked: Counts  # of the masked scores of pictures with text
-
-
-def load_facts(
-    database: duckdb.DuckDBPyConnection,
-    tables: PoolTables,
-    config: AssembleConfig,
-    min_score: float,
-    images: ImageRules,
-) -> Histograms:
-    """Fill the tables ``samples`` and ``labels``.
+@dataclass(frozen=True, eq=False)
+class RowRules:
+    """What decides the facts of a sample, beside its rows.
 
     Args:
-        database: Empty.
-        tables: The pool.
-        config: The rules.
-        min_score: Cosine from which a label counts.
-        images: What is decided by embedding.
+        text: The rule; None: pictures with text are not looked for.
+        images: What is known by embedding.
+        held_out: What evaluation tests on.
     """
-    database.execute(_TABLES)
-    histograms = Histograms(*np.zeros((2, len(SCORE_BINS) - 1), dtype=np.int64))
-    base = 0
-    for number, work in enumerate(bar(tables.work, label="assemble", unit="shard")):
-        samples, masked = _with_text(tables, work, config.text)
-        histograms.masked[:] += _histogram(masked)
-        samples = _with_embedding(samples, tables, work, images)
-        database.register("shard_samples", samples)
-        database.execute(_INSERT_SAMPLES.format(base=base, shard=number))
-        database.unregister("shard_samples")
-        if tables.has("mentions") and tables.has("entity_scores"):
-            histograms.entities[:] += _load_labels(
-                database, tables, work, base, min_score, config.min_context_score or 0
-            )
-        base += samples.num_rows
-    return histograms
+
+    text: TextRule | None = None
+    images: ImageRules = field(default_factory=ImageRules)
+    held_out: HeldOut = field(default_factory=HeldOut)
 
 
-def _with_text(
-    tables: PoolTables, work: Work, rule: TextRule
-) -> tuple[pa.Table, npt.NDArray[np.float32]]:
-    """The samples with what their text says of them; masked scores of those with text."""
-    samples = tables.read("samples", work).select(["uid", "image_id", "phash", "status"])
+def shard_facts(tables: Callable[[str], pa.Table | None], rules: RowRules) -> pa.Table:
+    """Zip the tables of one shard.
+
+    Args:
+        tables: A shard's part of the table of a kind, or None where it was not given.
+        rules: What decides.
+
+    Returns:
+        By `FACTS`.
+
+    Raises:
+        ShardError: A table does not fit ``samples``.
+    """
+    samples = tables("samples")
+    assert samples is not None, "assembly needs samples"
     rows = samples.num_rows
-    none = np.zeros(rows, dtype=bool)
-    found = TextFacts(np.full(rows, None, object), none, None, none, np.zeros(0, np.float32))
-    if rule.drop_text and tables.has("text_regions"):
-        masked = tables.read("masked_scores", work) if tables.has("masked_scores") else None
-        found = text_facts(tables.read("text_regions", work), masked, rule)
-    columns = {
-        "row": pa.array(np.arange(rows, dtype=np.int32)),
-        "text": pa.array(found.cause, pa.string()),
+    columns = {name: samples[name] for name in _COPIED if name in samples.column_names}
+    columns.setdefault("no_ai", pa.nulls(rows, pa.bool_()))  # of an older crawl
+    columns["url_hash"] = url_hashes(samples["url"].to_pylist())
+    columns |= _text_columns(_text(tables, rules, rows))
+    near, heads = _of_embedding(_aligned(tables, "image_embeddings", rows), rules.images, rows)
+    near |= rules.held_out.flags(samples["image_id"], samples["phash"])
+    columns |= {"held_out": pa.array(near), "heads": heads}
+    mentions, scores = tables("mentions"), tables("entity_scores")
+    labelled = mentions is not None and scores is not None
+    found = label_facts(rows, mentions, scores) if labelled else no_labels(rows)
+    columns |= found._asdict()
+    return checked(pa.table({name: columns[name] for name in FACTS.names}), FACTS)
+
+
+def _aligned(tables: Callable[[str], pa.Table | None], kind: str, rows: int) -> pa.Table | None:
+    table = tables(kind)
+    if table is not None and table.num_rows != rows:
+        raise ShardError(
+            f"{kind} has {table.num_rows} rows and samples {rows}; they were made from different "
+            "pools"
+        )
+    return table
+
+
+def _text(tables: Callable[[str], pa.Table | None], rules: RowRules, rows: int) -> TextFacts:
+    regions = _aligned(tables, "text_regions", rows)
+    if rules.text is None or regions is None:
+        return no_text(rows)
+    return text_facts(regions, _aligned(tables, "masked_scores", rows), rules.text)
+
+
+def _text_columns(found: TextFacts) -> dict[str, pa.Array]:
+    rows = len(found.with_text)
+    return {
+        "text": pa.array(found.cause, _TEXT),
         "with_text": pa.array(found.with_text),
-        "text_dependent": pa.array([None] * rows if found.dependent is None else found.dependent),
+        "text_dependent": (
+            pa.nulls(rows, pa.bool_()) if found.dependent is None else pa.array(found.dependent)
+        ),
         "large_text": pa.array(found.large),
+        "masked_score": pa.array(found.scores, mask=np.isnan(found.scores)),
     }
-    for name, column in columns.items():
-        samples = samples.append_column(name, column)
-    return samples, found.scores
 
 
-def _with_embedding(
-    samples: pa.Table, tables: PoolTables, work: Work, images: ImageRules
-) -> pa.Table:
-    near = refused = np.zeros(samples.num_rows, dtype=bool)
-    if images.needed:
-        near, refused = images.flags(tables.read("image_embeddings", work))
-    return samples.append_column("held_out", pa.array(near)).append_column(
-        "score_refused", pa.array(refused)
-    )
-
-
-def _load_labels(
-    database: duckdb.DuckDBPyConnection,
-    tables: PoolTables,
-    work: Work,
-    base: int,
-    min_score: float,
-    min_context: float,
-) -> Counts:
-    scores = tables.read("entity_scores", work)
-    database.register("shard_mentions", tables.read("mentions", work))
-    database.register("shard_scores", scores)
-    query = _INSERT_LABELS.format(base=base, min_score=min_score, min_context=min_context)
-    database.execute(query)
-    database.unregister("shard_mentions")
-    database.unregister("shard_scores")
-    return _histogram(scores.column("clip_score").to_numpy())
-
-
-def _histogram(scores: npt.NDArray[np.float32]) -> Counts:
-    return cast("Counts", np.histogram(np.clip(scores, -1, 1), SCORE_BINS)[0])
+def _of_embedding(
+    embeddings: pa.Table | None, images: ImageRules, rows: int
+) -> tuple[np.ndarray, pa.Array]:
+    """Which images are near an evaluation set's, and lists of the heads' scores."""
+    if embeddings is None or not images.needed:
+        near = np.zeros(rows, np.bool_)
+        return near, pa.ListArray.from_arrays(
+            pa.array(np.zeros(rows + 1, np.int32)), pa.array([], pa.float32())
+        )
+    near, scores, embedded = images.known(embeddings)
+    starts = np.cumsum([0, *(embedded * scores.shape[1])]).astype(np.int32)
+    return near, pa.ListArray.from_arrays(pa.array(starts), pa.array(scores.ravel()))

@@ -1,4 +1,4 @@
-"""What assembly decides by an image's embedding: bounds on heads' scores, evaluation images."""
+"""What assembly knows by an image's embedding: scores of heads, and what evaluation holds too."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from openmofi.labeling.embed import read_embeddings
 from openmofi.labeling.heads import LinearHead, read_head
 
 Flags = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,9 @@ class BoundedHead:
             "max": self.rule.max,
         }
 
-    def refuses(self, vectors: npt.NDArray[np.float32]) -> Flags:
-        """Which of the embeddings [rows, dim] are out of bounds."""
+    def refuses(self, scores: Scores) -> Flags:
+        """Which of its scores [images] are out of bounds."""
         # Compared as float32, the type of the scores.
-        scores = self.head.scores(vectors)[:, self.output]
         low = -np.inf if self.rule.min is None else self.rule.min
         high = np.inf if self.rule.max is None else self.rule.max
         return (scores < np.float32(low)) | (scores > np.float32(high))
@@ -62,7 +62,7 @@ def read_heads(rules: Mapping[str, HeadRule], model: str) -> dict[str, BoundedHe
 
 @dataclass(frozen=True)
 class ImageRules:
-    """All that is decided by embedding alone, one shard at a time.
+    """All that is known by embedding alone, one shard at a time.
 
     Args:
         heads: With their bounds.
@@ -79,22 +79,39 @@ class ImageRules:
         """Whether embeddings must be read at all."""
         return bool(self.heads) or self.held_out is not None
 
-    def flags(self, embeddings: pa.Table) -> tuple[Flags, Flags]:
-        """Which images are near an evaluation set's, and which the heads refuse.
-
-        A score that is not known clears no bound: heads refuse images without an embedding.
+    def known(self, embeddings: pa.Table) -> tuple[Flags, Scores, Flags]:
+        """Which images are near an evaluation set's, and the heads' scores.
 
         Args:
             embeddings: A table of `records.image_embeddings_schema`.
 
         Returns:
-            Two arrays [rows].
+            Bool [rows]; float32 [embedded, heads]; bool [rows], which of them are embedded.
         """
         vectors, places = read_embeddings(embeddings)
-        near, refused = np.zeros(len(vectors), bool), np.zeros(len(vectors), bool)
+        near = np.zeros(len(vectors), bool)
         if self.held_out is not None:
             near[near_between(self.held_out, vectors, self.cosine)[:, 1]] = True
-        for one in self.heads:
-            refused |= one.refuses(vectors)
+        scores = np.zeros((len(vectors), len(self.heads)), np.float32)
+        for column, one in enumerate(self.heads):
+            scores[:, column] = one.head.scores(vectors)[:, one.output]
         # Of an image without an embedding, the place is -1: what stands at the end.
-        return np.append(near, False)[places], np.append(refused, bool(self.heads))[places]
+        return np.append(near, False)[places], scores, places >= 0
+
+
+def refused(heads: Sequence[BoundedHead], scores: Scores, embedded: Flags) -> Flags:
+    """Which images the heads refuse, bool [rows].
+
+    A score that is not known clears no bound: heads refuse images without an embedding.
+
+    Args:
+        heads: With their bounds.
+        scores: Of `ImageRules.known`, as is ``embedded``.
+        embedded: Which images have scores.
+    """
+    found = np.full(len(embedded), bool(heads))
+    out = np.zeros(len(scores), np.bool_)
+    for column, one in enumerate(heads):
+        out |= one.refuses(scores[:, column])
+    found[embedded] = out
+    return found

@@ -1,6 +1,6 @@
 """What assembly reads: tables of a pool, evaluation sets and take-downs, checked before work."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -9,8 +9,6 @@ import pyarrow as pa
 
 from openmofi.dataset.config import AssembleConfig
 from openmofi.errors import InputError
-from openmofi.evaluation_data.image_set import ImageSet
-from openmofi.images import ImageProblemError, decode_image, perceptual_hash
 from openmofi.labeling.masked import regions_recipe
 from openmofi.records import from_parquet
 from openmofi.storage import Store
@@ -43,10 +41,7 @@ class PoolTables:
         table = from_parquet(self.store.get(work.tables[kind]))
         expected = self._rows.get(work.shard)
         if kind in ROW_ALIGNED and table.num_rows != expected:
-            raise InputError(
-                f"shard '{work.shard}': {kind} has {table.num_rows} rows and samples {expected}; "
-                "they were made from different pools"
-            )
+            raise InputError(_other_length(work.shard, kind, table.num_rows, expected or 0))
         return table
 
     @cached_property
@@ -91,7 +86,25 @@ def read_pool_tables(given: Mapping[str, Sequence[str]], config: AssembleConfig)
         if other.uri != store.uri:
             raise InputError(f"{kind} lie in {other.uri} and samples in {store.uri}; use one root")
     versions = {kind: version for kind, (_, version) in opened.items()}
-    return PoolTables(store, versions, align(versions))
+    work = align(versions)
+    _check_rows(versions)
+    return PoolTables(store, versions, work)
+
+
+def _check_rows(versions: Mapping[str, TableVersion]) -> None:
+    """Refuse row-aligned tables of another length than ``samples``."""
+    rows = {entry.shard: entry.rows for entry in versions["samples"].shards}
+    for kind in (one for one in ROW_ALIGNED if one in versions):
+        for entry in versions[kind].shards:
+            if entry.rows != rows[entry.shard]:
+                raise InputError(_other_length(entry.shard, kind, entry.rows, rows[entry.shard]))
+
+
+def _other_length(shard: str, kind: str, found: int, expected: int) -> str:
+    return (
+        f"shard '{shard}': {kind} has {found} rows and samples {expected}; they were made from "
+        "different pools"
+    )
 
 
 def check_knowledge_base(tables: PoolTables, digest: str) -> None:
@@ -137,15 +150,3 @@ def check_near_duplicate_search(config: AssembleConfig) -> None:
         raise InputError(
             "duplicates.embedding_cosine needs faiss; install openmofi with the extra 'curate'"
         )
-
-
-def evaluation_hashes(sets: Iterable[ImageSet]) -> list[int]:
-    """Perceptual hashes of all images of the evaluation sets that decode, sorted, distinct."""
-    hashes = set()
-    for images in sets:
-        for path in images.paths:
-            try:
-                hashes.add(perceptual_hash(decode_image(path.read_bytes())))
-            except ImageProblemError:
-                continue  # its bytes are still compared, by image id
-    return sorted(hashes)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Optional
 from openmofi.dataset.config import AssembleConfig
 from openmofi.dataset.cut import Cut, read_cut
 from openmofi.dataset.evaluation_vectors import evaluation_vectors
+from openmofi.dataset.facts import RowRules
+from openmofi.dataset.held_out import HeldOut, evaluation_hashes
 from openmofi.dataset.image_rules import BoundedHead, ImageRules, read_heads
 from openmofi.dataset.inputs import (
     PoolTables,
@@ -16,6 +18,7 @@ from openmofi.dataset.inputs import (
     read_pool_tables,
 )
 from openmofi.dataset.parent import find_parent
+from openmofi.dataset.row_causes import RowDecisions
 from openmofi.dataset.tombstones import Tombstones, read_tombstones
 from openmofi.dataset.version import KIND, read_dataset
 from openmofi.errors import InputError
@@ -65,20 +68,47 @@ class Job:
         return {
             "knowledge_base": self.knowledge_base.digest if self.knowledge_base else "",
             "parent": self.parent.digest if self.parent else "",
-            "checked_against": [images.digest for images in self.evaluation_sets],
+            "checked_against": self.checked_against(),
             "tombstones": self.tombstones.digest,
             "heads": {name: one.describe() for name, one in self.heads.items()},
             "calibration": self.cut.describe(),
         }
 
-    def image_rules(self) -> ImageRules:
-        """What is decided by embedding; may embed the evaluation sets' images."""
+    def checked_against(self) -> list[str]:
+        """Digests of the evaluation sets."""
+        return [images.digest for images in self.evaluation_sets]
+
+    def row_rules(self) -> RowRules:
+        """What decides facts; may hash and embed the evaluation sets' images."""
+        text = self.config.text
+        looked = text.drop_text and self.tables.has("text_regions")
+        return RowRules(text if looked else None, self._image_rules(), self._held_out())
+
+    def row_decisions(self) -> RowDecisions:
+        """What makes causes and labels of facts."""
+        return RowDecisions(
+            min_score=self.cut.value,
+            min_context=self.config.min_context_score or 0,
+            require_entities=self.config.require_entities,
+            rights=self.config.rights,
+            heads=tuple(self.heads.values()),
+            tombstones=self.tombstones,
+        )
+
+    def _image_rules(self) -> ImageRules:
         heads, cosine = tuple(self.heads.values()), self.config.evaluation_cosine
         if cosine is None or not self.evaluation_sets:
             return ImageRules(heads)
         model = _embedded_by(self.tables)
         vectors = evaluation_vectors(self.tables.store, model, self.evaluation_sets)
         return ImageRules(heads, vectors, cosine)
+
+    def _held_out(self) -> HeldOut:
+        bits = self.config.evaluation_bits
+        ids = sorted({one for images in self.evaluation_sets for one in images.image_ids})
+        if bits is None:
+            return HeldOut(tuple(ids))
+        return HeldOut(tuple(ids), evaluation_hashes(self.tables.store, self.evaluation_sets), bits)
 
 
 def prepare(
@@ -115,13 +145,22 @@ def prepare(
         tables=tables,
         knowledge_base=loaded,
         knowledge_base_uri=knowledge_base,
-        parent=read_dataset(followed).manifest if followed else None,
+        parent=_read_parent(followed, tables) if followed else None,
         # The images that evaluation tests on, and no others: ImageNet's train is for learning.
         evaluation_sets=[read_evaluation_data(one).images for one in config.evaluation_sets],
         tombstones=read_tombstones(tables.store),
         heads=read_heads(config.heads, _embedded_by(tables)),
         cut=read_cut(config, tables),
     )
+
+
+def _read_parent(uri: str, tables: PoolTables) -> Manifest:
+    parent = read_dataset(uri).manifest
+    if parent.store.uri != tables.store.uri:
+        raise InputError(
+            f"the parent lies in {parent.store.uri} and samples in {tables.store.uri}; use one root"
+        )
+    return parent
 
 
 def _fitting(config: AssembleConfig, tables: PoolTables) -> AssembleConfig:

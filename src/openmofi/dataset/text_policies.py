@@ -20,7 +20,15 @@ class TextFacts(NamedTuple):
     with_text: Flags  # by the rule, which any_text would drop
     dependent: Flags | None  # of those, what text_dependent would drop; None: not known
     large: Flags  # with a sure box too large for the rule
-    scores: npt.NDArray[np.float32]  # [fewer] masked scores of those with text
+    scores: npt.NDArray[np.float32]  # masked, of those with text; nan elsewhere
+
+
+def no_text(rows: int) -> TextFacts:
+    """Of samples whose text nobody looks for."""
+    none = np.zeros(rows, np.bool_)
+    return TextFacts(
+        np.full(rows, None, object), none, None, none, np.full(rows, np.nan, np.float32)
+    )
 
 
 def text_facts(regions: pa.Table, masked: pa.Table | None, rule: TextRule) -> TextFacts:
@@ -35,10 +43,11 @@ def text_facts(regions: pa.Table, masked: pa.Table | None, rule: TextRule) -> Te
     failed = np.array(regions.column("status").to_pylist(), object) == Status.FAILED
     causes = np.full(len(failed), None, object)
     causes[with_text] = str(Cause.TEXT_REGION)
-    dependent, scores = None, np.zeros(0, np.float32)
+    dependent, scores = None, np.full(len(failed), np.nan, np.float32)
     if masked is not None:
         flags = masked_flags(masked, rule)
-        scores = masked.column("masked_score").to_numpy()[with_text & flags.scored]
+        scored = with_text & flags.scored
+        scores[scored] = masked.column("masked_score").to_numpy()[scored]
         if rule.min_masked_score is not None:
             dependent = with_text & (flags.below | ~flags.scored)
         if rule.policy == "text_dependent":
@@ -46,4 +55,4 @@ def text_facts(regions: pa.Table, masked: pa.Table | None, rule: TextRule) -> Te
             causes[with_text & flags.below] = str(Cause.TEXT_DEPENDENT)
             causes[with_text & flags.failed] = str(Cause.TEXT_FAILED)
     causes[failed] = str(Cause.TEXT_FAILED)
-    return TextFacts(causes, with_text, dependent, large, scores.astype(np.float32))
+    return TextFacts(causes, with_text, dependent, large, scores)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from openmofi.dataset import rules
+from openmofi.dataset import settle_duplicates
 from openmofi.dataset.embedding_pairs import embedding_pairs
 from openmofi.errors import InputError
 from openmofi.images import decode_image, perceptual_hash
@@ -213,7 +213,7 @@ def test_buckets_over_shards_drop_what_one_search_drops(
     expected = {names[row]: "duplicate_embedding" for row in range(1, 80, 2) if row != 7}
     assert dropped(whole) == expected
     small = functools.partial(embedding_pairs, bucket_rows=2, memory_bytes=30 * 2 * 32)
-    monkeypatch.setattr(rules, "embedding_pairs", small)
+    monkeypatch.setattr(settle_duplicates, "embedding_pairs", small)
     capfd.readouterr()
     again = assemble(made, "", require_entities=False, duplicates=rule, seed=1)
     assert "80 embeddings are compared in 35 buckets" in capfd.readouterr().err

@@ -14,15 +14,25 @@ from support.tables import Pool, labelled, without, write_pool
 
 
 def refused(pool: Pool, kb: str, match: str, **config: Any) -> None:
-    before = {info.key for info in open_store(pool.root).list()}
+    before = objects(pool)
     with pytest.raises(InputError, match=match):
         assemble(pool, kb, **config)
-    assert {info.key for info in open_store(pool.root).list()} == before
+    assert objects(pool) == before
 
 
-def test_nothing_left_is_one_line_and_nothing_is_written(root: Path, knowledge_base: str) -> None:
+def objects(pool: Pool) -> set[str]:
+    return {info.key for info in open_store(pool.root).list()}
+
+
+def test_nothing_left_is_one_line_and_no_version_is_written(
+    root: Path, knowledge_base: str
+) -> None:
     pool = pool_of(root, labelled(1, ("peru", 0.1)))
-    refused(pool, knowledge_base, r"no sample is left \(seen 1 = no_entity 1\); see min_score")
+    before = objects(pool)
+    with pytest.raises(InputError, match=r"is left \(seen 1 = no_entity 1\); see min_score"):
+        assemble(pool, knowledge_base)
+    written = objects(pool) - before  # facts, of which another cut makes a version
+    assert {key.split("/")[1] for key in written} == {"dataset_facts"}
 
 
 @pytest.mark.parametrize("kinds", [["mentions"], ["entity_scores"], ["text_regions"]])

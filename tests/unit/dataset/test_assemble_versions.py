@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from openmofi.dataset.job import STAGE_VERSION
+from openmofi.dataset.published import publish
 from openmofi.dataset.version import Dataset
 from openmofi.keys import hash_json
 from support.assembly import assemble, pool_of, table
@@ -39,6 +40,19 @@ def test_the_same_inputs_are_reused(
     assert "reused" in capfd.readouterr().err
 
 
+def test_a_version_from_which_nothing_has_changed_has_no_heir(
+    root: Path, knowledge_base: str
+) -> None:
+    pool = pool_of(root, labelled(1, ("peru", 0.4)))
+    first = assemble(pool, knowledge_base)
+    assert assemble(pool, knowledge_base, parent="published:main").uri == first.uri
+    publish(first.uri, why="by hand")
+    assert assemble(pool, knowledge_base, parent="published:main").uri == first.uri
+    other = assemble(pool, knowledge_base, parent="published:main", min_score=0.3)
+    assert other.content["parent"] == first.uri
+    assert assemble(pool, knowledge_base, parent=other.uri, min_score=0.3).uri == other.uri
+
+
 def test_the_grouping_of_shards_does_not_matter(root: Path) -> None:
     shards = {name: [labelled(ord(name))] for name in "abc"}
     config = {"require_entities": False}
@@ -48,6 +62,27 @@ def test_the_grouping_of_shards_does_not_matter(root: Path) -> None:
     two = write_pool(root, {"b": shards["b"]})
     grouped = replace(whole, samples=[*two.samples, *one.samples])
     assert assemble(grouped, "", **config).uri == assemble(whole, "", **config).uri
+
+
+def test_nothing_new_is_the_parent_itself(
+    root: Path, knowledge_base: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pool = write_pool(root, {"a": [labelled(1, ("peru", 0.4))]})
+    first = assemble(pool, knowledge_base)
+    before = {info.key: info.tag for info in first.store.list()}
+    capfd.readouterr()
+    again = assemble(pool, knowledge_base, parent=first.uri)
+    assert again.uri == first.uri
+    assert f"nothing is new since the parent {first.digest}" in capfd.readouterr().err
+    assert {info.key: info.tag for info in first.store.list()} == before
+    grown = write_pool(root, {"a": [labelled(1, ("peru", 0.4))], "b": [labelled(2, ("chad", 0.4))]})
+    second = assemble(grown, knowledge_base, parent=first.uri)
+    assert second.uri != first.uri
+    # The parent's own parent is no part of what is new.
+    assert assemble(grown, knowledge_base, parent=second.uri).uri == second.uri
+    assert assemble(grown, knowledge_base, parent=second.uri, seed=1).uri != second.uri
+    first.store.put("tombstones/one.txt", ("f" * 32).encode())
+    assert assemble(grown, knowledge_base, parent=second.uri).uri != second.uri
 
 
 def test_another_threshold_is_another_version(root: Path, knowledge_base: str) -> None:

@@ -1,6 +1,7 @@
 """The commands of `openmofi dataset`, by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,18 @@ def test_show_prints_the_funnel(
     assert lines[0].split() == ["seen", "32"]
     assert lines[1].split() == ["ingest", "corrupt_image", "-1", "31"]
     assert any(line.startswith("kept 29 = train") for line in lines)
+
+
+def test_assemble_hands_its_workers_on(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "openmofi.dataset.assemble.assemble_dataset", lambda **given: asked.update(given) or "URI"
+    )
+    assert main(["dataset", "assemble", "--samples", "a", "b", "--workers", "3"]) == 0
+    assert (asked["samples"], asked["workers"]) == (["a", "b"], 3)
+    assert capsys.readouterr().out == "URI\n"
 
 
 def test_assemble_and_build_by_hand(

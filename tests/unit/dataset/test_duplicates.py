@@ -1,43 +1,10 @@
-"""Near pairs against all pairs; who wins against an explicit walk."""
+"""Who wins against an explicit walk."""
 
-import duckdb
 import numpy as np
-import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openmofi.dataset.duplicates import first_wins, hash_pairs
-
-
-def near_by_all_pairs(left: list[int], right: list[int], bits: int) -> set[tuple[int, int]]:
-    return {(a, b) for a in left for b in right if (a ^ b).bit_count() <= bits}
-
-
-def near_by_bands(left: list[int], right: list[int], bits: int) -> list[tuple[int, int]]:
-    with duckdb.connect() as database:
-        for name, values in (("l", left), ("r", right)):
-            database.register(f"{name}_in", pa.table({"phash": pa.array(values, pa.uint64())}))
-            database.execute(f"CREATE TABLE {name} AS SELECT * FROM {name}_in")
-        return database.execute(
-            f"SELECT a, b FROM {hash_pairs(database, 'l', 'r', bits)}"
-        ).fetchall()
-
-
-@pytest.mark.parametrize("bits", [0, 1, 3, 4, 16])
-def test_bands_find_exactly_the_near_hashes(bits: int) -> None:
-    rng = np.random.default_rng(bits)
-    base = [int(value) for value in rng.integers(0, 2**64, 20, dtype=np.uint64)]
-    others = []
-    for value in base:
-        for flips in range(bits + 3):
-            mask = sum(1 << int(bit) for bit in rng.choice(64, flips, replace=False))
-            others.append(value ^ mask)
-    others += [0, 2**64 - 1, 1 << 63]
-    found = near_by_bands(base, others, bits)
-    assert len(found) == len(set(found))
-    assert set(found) == near_by_all_pairs(base, others, bits)
-    assert len(found) >= 20 * (bits + 1)
+from openmofi.dataset.duplicates import first_wins
 
 
 def walk(number: int, pairs: set[tuple[int, int]]) -> dict[int, int]:

@@ -53,3 +53,15 @@ def test_sets_of_several_layouts_are_all_kept_clear_of(
     made = assemble(crawl, knowledge_base, evaluation_sets=[str(one) for one in sets])
     assert dropped(made) == {f"a/{row}": "evaluation_overlap" for row in range(3)}
     assert len(made.content["checked_against"]) == 3
+
+
+def test_hashes_of_a_set_are_kept_for_the_next_assembly(
+    crawl: Pool, knowledge_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = KNOWN_LAYOUTS[0](tmp_path / "set", pictures(), noise_jpeg(LEARNED))
+    first = assemble(crawl, knowledge_base, evaluation_sets=[str(data)])
+    monkeypatch.setattr("openmofi.dataset.held_out.decode_image", None)
+    near = {"evaluation_sets": [str(data)], "evaluation_bits": 3}
+    assert dropped(assemble(crawl, knowledge_base, **near)) == dropped(first)
+    (kept_hashes,) = first.store.list("evaluation_hashes/")
+    assert kept_hashes.key.endswith(f"/{first.content['checked_against'][0]}.npy")

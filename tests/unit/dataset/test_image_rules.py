@@ -1,12 +1,13 @@
 """Bounds on heads' scores and closeness to evaluation images, against a loop over rows."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from openmofi.dataset.config import HeadRule
-from openmofi.dataset.image_rules import ImageRules, read_heads
+from openmofi.dataset.image_rules import BoundedHead, Flags, ImageRules, read_heads, refused
 from openmofi.errors import InputError
 from openmofi.records import from_rows, image_embeddings_schema
 from support.heads import write_head
@@ -21,6 +22,15 @@ def embeddings(given=ROWS):
     return from_rows(rows, image_embeddings_schema(2))
 
 
+def refusals(rules: Mapping[str, HeadRule]) -> list[bool]:
+    heads: Sequence[BoundedHead] = tuple(read_heads(rules, "").values())
+    near, scores, embedded = ImageRules(heads).known(embeddings())
+    assert not near.any()
+    assert scores.shape == (4, len(heads))
+    assert embedded.tolist() == [one is not None for one in ROWS]
+    return refused(heads, scores, embedded).tolist()
+
+
 @pytest.mark.parametrize(
     ("low", "high"), [(0.0, None), (None, 0.5), (-0.5, 0.5), (0.6, 0.6), (-9, 9)]
 )
@@ -29,7 +39,6 @@ def test_a_head_refuses_what_is_out_of_bounds_or_has_no_score(
 ) -> None:
     file = write_head(tmp_path / "first.safetensors", [1.0, 0.0])  # the first number
     rules = {"first": HeadRule(file=str(file), min=low, max=high)}
-    near, refused = ImageRules(tuple(read_heads(rules, "").values())).flags(embeddings())
     expected = [
         one is None
         or (low is not None and np.float16(one[0]) < low)
@@ -38,8 +47,7 @@ def test_a_head_refuses_what_is_out_of_bounds_or_has_no_score(
     ]
     if (low, high) == (0.6, 0.6):
         expected[2] = True  # 0.6 of 16 bits is not 0.6
-    assert refused.tolist() == expected
-    assert not near.any()
+    assert refusals(rules) == expected
 
 
 def test_any_head_refuses_and_a_bound_is_allowed_itself(tmp_path: Path) -> None:
@@ -49,22 +57,26 @@ def test_any_head_refuses_and_a_bound_is_allowed_itself(tmp_path: Path) -> None:
         "second": HeadRule(file=str(files[1]), min=0.2),
     }
     assert float(np.float32(1.2)) > 1.2  # so comparing with 64 bits would refuse the first row
-    _, refused = ImageRules(tuple(read_heads(rules, "").values())).flags(embeddings())
-    assert refused.tolist() == [False, True, False, False, True, False]
+    assert refusals(rules) == [False, True, False, False, True, False]
     rules["second"] = HeadRule(file=str(files[1]), min=0.3)
-    _, refused = ImageRules(tuple(read_heads(rules, "").values())).flags(embeddings())
-    assert refused.tolist() == [True, True, False, False, True, True]
+    assert refusals(rules) == [True, True, False, False, True, True]
 
 
 def test_images_near_any_evaluation_image_are_flagged_whatever_their_number() -> None:
     held_out = np.array([[0.0, 1.0]] + [[1.0, 0.0]] * 50, np.float16)
-    near, refused = ImageRules(held_out=held_out, cosine=0.9).flags(embeddings())
-    assert near.tolist() == [True, False, False, True, False, False]
-    assert not refused.any()
-    many, _ = ImageRules(held_out=held_out, cosine=0.9).flags(embeddings([*ROWS, *ROWS[:1] * 50]))
-    assert many.tolist() == [*near.tolist(), *[True] * 50]
-    near, _ = ImageRules(held_out=held_out, cosine=0.75).flags(embeddings())
-    assert near.tolist() == [True, False, True, True, False, False]
+
+    def near(cosine: float, rows=ROWS) -> list[bool]:
+        found: Flags = ImageRules(held_out=held_out, cosine=cosine).known(embeddings(rows))[0]
+        return found.tolist()
+
+    assert near(0.9) == [True, False, False, True, False, False]
+    assert near(0.9, [*ROWS, *ROWS[:1] * 50]) == [*near(0.9), *[True] * 50]
+    assert near(0.75) == [True, False, True, True, False, False]
+
+
+def test_without_heads_nothing_is_refused() -> None:
+    _, scores, embedded = ImageRules().known(embeddings())
+    assert not refused((), scores, embedded).any()
 
 
 def test_nothing_is_needed_without_a_rule() -> None:

@@ -16,8 +16,8 @@ from openmofi.dataset.card.gallery import Uri
 from openmofi.dataset.card.pictures import Shown, data_uri, read_shown
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.causes import funnel as causes_of
-from openmofi.dataset.facts import Histograms
 from openmofi.dataset.inputs import PoolTables
+from openmofi.dataset.score_bins import Histograms
 
 MOST_BYTES = 4_900_000  # of a page, whatever its pictures and names are
 _LEAST_OF_PICTURE = 2_000  # bytes; where less is left, there are fewer pictures

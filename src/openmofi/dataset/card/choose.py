@@ -118,5 +118,6 @@ def labels_of(
 
 def _by_hash(database: duckdb.DuckDBPyConnection) -> str:
     row = database.execute("SELECT count(DISTINCT shard) FROM samples").fetchone()
-    shard_first = "md5('card/' || shard), " if row and row[0] > _SHARDS else ""
-    return f"{shard_first}md5(uid), id"
+    many = row is not None and row[0] > _SHARDS
+    shard_first = "md5_number_lower('card/' || shard), " if many else ""
+    return f"{shard_first}mark, id"

@@ -52,6 +52,12 @@ def section(
     return "".join(filled)
 
 
+def shows(page: str, name: str) -> bool:
+    """Whether a card shows a sample, named by shard and key as in `Shown`."""
+    in_script = json.dumps(name, ensure_ascii=False).translate(_ESCAPED)
+    return f'title="{escape(short(name))}"' in page or in_script in page
+
+
 def which(shown: int, of: int) -> str:
     """What `choose.ranked_entities` chose, in words."""
     if not of:
@@ -98,6 +104,7 @@ def _data(sheets: Sequence[Sequence[Shown]], names: Mapping[str, str], uri: Uri)
                 places[one.name] = len(pictures)
                 pictures.append(
                     {
+                        "name": one.name,  # which no reader sees: see `shows`
                         "src": uri(one),
                         "text": [[piece.text, kind_of(piece, one)] for piece in one.pieces],
                         "labels": [

@@ -58,7 +58,7 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as made:
         made.execute(
             "CREATE TABLE samples AS SELECT i AS id, (i // 10)::INT AS shard, (i % 10)::INT AS row,"
-            " md5('u' || i) AS uid, CASE WHEN i % 3 = 0 THEN 'gone' END AS cause "
+            " md5_number_lower('u' || i) AS mark, CASE WHEN i % 3 = 0 THEN 'gone' END AS cause "
             "FROM range(2000) t(i)"
         )
         made.execute(
