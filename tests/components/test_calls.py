@@ -10,9 +10,10 @@ from PIL import Image
 from components.check_data import check_data
 from components.ingest_pairs import ingest_pairs
 from components.plan_shards import plan_shards
+from components.publish_dataset import publish_dataset
+from openmofi.dataset.published import resolve
 from openmofi.errors import InputError
-from openmofi.storage import open_store
-from openmofi.versions import write_manifest
+from support.dataset_versions import some, write_version
 
 
 @pytest.fixture
@@ -64,9 +65,17 @@ def test_an_error_of_the_library_comes_through_as_it_is(tmp_path, artifacts):
 
 @pytest.mark.parametrize(("kept", "passed"), [(90, True), (0, False)])
 def test_check_data_returns_the_decision_and_shows_its_manifest(tmp_path, artifacts, kept, passed):
-    store = open_store(str(tmp_path / "root"))
-    content = {"counts": {"kept": kept, "no_entity": 100 - kept}}
-    dataset = write_manifest(store, "dataset", "d1", content)
-    assert check_data.python_func(dataset=dataset.uri, **artifacts) is passed
+    dataset = write_version(tmp_path / "root", "d1", {"a": some(kept, no_entity=100 - kept)})
+    assert check_data.python_func(dataset=dataset, **artifacts) is passed
     assert artifacts["manifest"].metadata["kind"] == "data_decision"
     assert artifacts["metrics"].metadata["metrics/kept_fraction"] == kept / 100
+
+
+def test_publish_dataset_lets_the_name_stand_for_the_version(tmp_path, artifacts):
+    first = write_version(tmp_path / "root", "first", {"a": some(2)})
+    second = write_version(tmp_path / "root", "second", {"a": some(3)}, parent=first)
+    for dataset in (first, second, second):
+        assert publish_dataset.python_func(dataset=dataset, name="mine", **artifacts) == dataset
+    assert resolve(f"{tmp_path / 'root'}@mine") == second
+    assert artifacts["manifest"].metadata["uri"] == second
+    assert artifacts["metrics"].metadata["counts/kept"] == 3.0

@@ -25,7 +25,7 @@ STEPS_OF = {
     "train": {"train-model", "evaluate-model", "register-model"},
 }  # fmt: skip
 STEPS_OF["full"] = STEPS_OF["curate"] | STEPS_OF["train"]
-STEPS_OF["refresh"] = STEPS_OF["full"] | {"check-data"}
+STEPS_OF["refresh"] = STEPS_OF["full"] | {"check-data", "publish-dataset"}
 STEPS_OF["recut"] = {"score-masked-images", "assemble-dataset", "build-shards"}
 
 
@@ -192,6 +192,21 @@ def test_a_recut_masks_each_group_and_hands_the_scores_of_all_to_assembly(compil
     names = {name: one["componentInputParameter"] for name, one in given.items()}
     assert names["samples"].endswith("-loop-item")  # one group; of the rest it is given all
     assert names["text_regions"] == "pipelinechannel--text_regions"
+
+
+def test_a_refresh_publishes_behind_the_gate_and_trains_on_what_it_has_published(compiled):
+    spec = compiled["refresh"][1]
+    root = spec["root"]["dag"]["tasks"]
+    [branch] = [task for task in root.values() if "triggerPolicy" in task]
+    assert "check-data-Output'] == true" in branch["triggerPolicy"]["condition"]
+    inside = spec["components"][branch["componentRef"]["name"]]["dag"]["tasks"]
+    source = inside["publish-dataset"]["inputs"]["parameters"]["dataset"]
+    assert "assemble-dataset-Output" in source["componentInputParameter"]
+    trained_on = inside["build-shards"]["inputs"]["parameters"]["dataset"]
+    assert trained_on["taskOutputParameter"]["producerTask"] == "publish-dataset"
+    for step in ("assemble-dataset", "check-data"):  # each finds it when it runs
+        given = root[step]["inputs"]["parameters"]["parent"]
+        assert given == {"componentInputParameter": "parent"}
 
 
 def test_images_come_from_the_environment(tmp_path):

@@ -171,6 +171,16 @@ def test_assembly_keeps_clear_of_the_evaluation_data(load):
         assert given["assemble"]["evaluation_sets"] == ["other", "eval"]
 
 
+def test_a_refresh_follows_what_it_publishes_unless_told_otherwise(load):
+    assert load("refresh").arguments("r")["parent"] == "published:main"
+    mine = load("refresh", "publish_as=mine").arguments("r")
+    assert (mine["publish_as"], mine["parent"]) == ("mine", "published:mine")
+    assert load("refresh", "publish_as=mine", parent="URI").arguments("r")["parent"] == "URI"
+    assert load("refresh", "parent=").arguments("r")["parent"] == ""
+    with pytest.raises(InputError, match=r"mine\.yaml with --set: 'publish_as': 'a/b' is no"):
+        load("refresh", "publish_as=a/b")
+
+
 def test_raw_pairs_share_duplicates_and_evaluation_sets_but_no_rule_of_labels(load):
     assemble = {"min_score": 0.4, "duplicates": {"drop": False}, "max_images_per_entity": 9}
     raw = load("full", assemble=assemble).arguments("r")["assemble_raw"]

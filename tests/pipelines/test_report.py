@@ -2,10 +2,13 @@
 
 import pytest
 
+from openmofi.dataset.changes import write_changes
+from openmofi.dataset.version import read_dataset
 from openmofi.storage import open_store
 from openmofi.versions import write_manifest
 from pipelines.local import StepOutput
 from pipelines.report import describe_run
+from support.dataset_versions import some, write_version
 
 
 @pytest.fixture
@@ -70,6 +73,28 @@ def test_models_stand_side_by_side_with_their_difference(made):
 def test_a_refusal_of_the_data_gate_is_told_with_its_reasons(made):
     output = made("check-data", "data_decision", passed=False, reasons=["kept too few"])
     assert describe_run([output]).endswith("data gate  refused; kept too few")
+
+
+def test_a_published_data_set_is_told_once(made):
+    content = {"counts": {"kept": 7}, "card": "c.html", "changes": ""}
+    assembled = made("assemble-dataset", "dataset", **content)
+    text = describe_run([assembled, StepOutput("publish-dataset", "", assembled.uri, 0.5)])
+    assert text.endswith(f"published                    {assembled.uri}")
+    assert text.count("kept 7") == text.count("c.html") == 1
+    assert [line.split()[:2] for line in text.splitlines() if line.startswith("publish-")] == [
+        ["publish-dataset", "0.5"]
+    ]
+
+
+def test_what_changed_is_told_in_one_line(tmp_path):
+    old = read_dataset(write_version(tmp_path, "old", {"a": some(2)}))
+    more = {"a": some(2), "b": some(3, "b", corrupt_image=1)}
+    new = read_dataset(write_version(tmp_path, "new", more))
+    content = {**new.content, "changes": write_changes(new, old)}
+    uri = write_manifest(new.store, "dataset", "new", content).uri
+    text = describe_run([StepOutput("assemble-dataset", "", uri, 1.5)])
+    line = "1 shard added, 3 samples gained, 25.0% of fresh shards' samples failed"
+    assert text.splitlines()[-1] == f"changes, assemble-dataset    {line}"
 
 
 def test_a_registration_is_told_with_its_version(made):
