@@ -13,6 +13,7 @@ from pydantic import Field
 from openmofi.config import Section, parse_config, read_yaml
 from openmofi.dataset.config import AssembleConfig, ShardsConfig
 from openmofi.dataset.gate import DataGateConfig
+from openmofi.dataset.published import pointer_key
 from openmofi.entities.config import KnowledgeBaseConfig, LinkConfig
 from openmofi.errors import InputError
 from openmofi.evaluation.config import EvaluateConfig
@@ -113,13 +114,22 @@ class RefreshConfig(CrawlConfig, ModelConfig):
     """`refresh`."""
 
     pipeline = "refresh"
-    parent: str = ""
+    parent: str = "published:main"
+    publish_as: str = Field("main", min_length=1)
     baseline: str = ""
     gate: DataGateConfig = DataGateConfig()
 
+    def problem(self) -> str:
+        """A name that cannot be published, beside what a crawl can lack."""
+        try:
+            pointer_key(self.publish_as)
+        except InputError as error:
+            return f"'publish_as': {error}"
+        return super().problem()
+
     def arguments(self, run_name: str) -> dict[str, Any]:
         """The pipeline's parameters; assembly keeps clear of the evaluation data."""
-        found = super().arguments(run_name)
+        found = {"parent": f"published:{self.publish_as}", **super().arguments(run_name)}
         found["assemble"] = _clear_of(self.evaluation_data, found.get("assemble", {}))
         return {"model_name": self.model_name, **found, "run_name": run_name}
 

@@ -184,7 +184,10 @@ def curate(
     )
     dataset = place(
         assemble_dataset(
-            **tables.collected(), knowledge_base=entities.outputs["Output"], config=assemble
+            **tables.collected(),
+            knowledge_base=entities.outputs["Output"],
+            config=assemble,
+            workers=workers,
         )
     )
     place(build_shards(dataset=dataset.outputs["Output"], config=shards, workers=workers))

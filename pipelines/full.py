@@ -34,7 +34,9 @@ def train_labeler(place: Placement, crawl: Crawl, raw: Any, training: Any, run_n
     with dsl.ParallelFor(plan.outputs["Output"]) as group:
         samples = place(ingest_pairs(group=group, workers=crawl.workers), "ingest-labeler-pairs")
     dataset = place(
-        assemble_dataset(samples=dsl.Collected(samples.outputs["Output"]), config=raw),
+        assemble_dataset(
+            samples=dsl.Collected(samples.outputs["Output"]), config=raw, workers=crawl.workers
+        ),
         "assemble-labeler-dataset",
     )
     return train_on(
@@ -175,7 +177,8 @@ def full(
     crawl = Crawl(root, source, groups, workers, entities, chosen, sections)
     tables = label_crawl(place, crawl)
     raw = place(
-        assemble_dataset(**tables.collected("samples"), config=assemble_raw), "assemble-raw-dataset"
+        assemble_dataset(**tables.collected("samples"), config=assemble_raw, workers=workers),
+        "assemble-raw-dataset",
     )
     baseline = train_on(
         place,
@@ -186,7 +189,9 @@ def full(
         names={"model_name": "baseline", "run_name": run_name},
     )
     dataset = place(
-        assemble_dataset(**tables.collected(), knowledge_base=entities, config=assemble)
+        assemble_dataset(
+            **tables.collected(), knowledge_base=entities, config=assemble, workers=workers
+        )
     )
     names = {"model_name": model_name, "run_name": run_name}
     model = train_on(place, dataset, crawl, title="model", training=training, names=names)

@@ -102,6 +102,7 @@ STEPS: Mapping[str, Need] = {
     "score-masked-images": Need(GPU_INFERENCE, 12 * HOUR),
     "assemble-dataset": Need(CPU, 6 * HOUR),
     "check-data": Need(CPU, HOUR, small=True),
+    "publish-dataset": Need(CPU, HOUR, small=True),
     "build-shards": Need(CPU, 12 * HOUR),
     "train-model": Need(GPU_TRAINING, 7 * 24 * HOUR, retries=5),
     "evaluate-model": Need(GPU_INFERENCE, 6 * HOUR),

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from openmofi.dataset.parent import find_parent
+from openmofi.dataset.version import read_dataset
 from openmofi.errors import InputError
 from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.ingest.run import describe_group, plan_groups
@@ -16,7 +18,6 @@ _MANIFESTS = {
     **{name: name for name in POOL_TABLES},
     "training_shards": "training_shards",
     "baseline": "model",
-    "parent": "dataset",
     "model": "model",
     "knowledge_base": "knowledge_base",
 }
@@ -40,6 +41,7 @@ def check_inputs(arguments: dict[str, Any]) -> list[str]:
     for name, kind in _MANIFESTS.items():
         for uri in _uris(arguments.get(name)):
             read_manifest(uri, kind)
+    _check_parent(arguments)
     for name in ("wikidata", "wordnet", "knowledge_base_csv", "labeler"):
         _check_path(name, arguments.get(name, ""))
     _check_evaluation_sets(arguments)
@@ -61,6 +63,17 @@ def _uris(value: Any) -> list[str]:
     if not value or isinstance(value, dict):
         return []
     return [value] if isinstance(value, str) else list(value)
+
+
+def _check_parent(arguments: dict[str, Any]) -> None:
+    """The version that a data set would follow, as its step will find it."""
+    if not arguments.get("parent"):
+        return
+    # Without a root, everything goes where the tables lie.
+    root = arguments.get("root") or arguments["samples"][0].rpartition("/manifests/")[0]
+    uri = find_parent(arguments["parent"], open_store(root))
+    if uri:
+        read_dataset(uri)
 
 
 def _check_evaluation_sets(arguments: dict[str, Any]) -> None:

@@ -69,6 +69,7 @@ def recut(
             knowledge_base=knowledge_base,
             config=assemble,
             parent=parent,
+            workers=workers,
         )
     )
     place(build_shards(dataset=dataset.outputs["Output"], config=shards, workers=workers))

@@ -1,4 +1,4 @@
-"""`refresh`: curate what is new, then train only if the data gate says so."""
+"""`refresh`: curate what is new; publish and train only if the data gate says so."""
 
 from kfp import dsl
 
@@ -6,13 +6,14 @@ from components.assemble_dataset import assemble_dataset
 from components.build_knowledge_base import build_knowledge_base
 from components.check_data import check_data
 from components.import_model import import_model
+from components.publish_dataset import publish_dataset
 from pipelines.curate import Crawl, label_crawl
 from pipelines.full import train_on
 from pipelines.placement import CPU, GPU_INFERENCE, GPU_TRAINING, Placement, on_pools
 from pipelines.train import judge
 
 
-@dsl.pipeline(name="openmofi-refresh", description="Curate what is new; train if it is fit.")
+@dsl.pipeline(name="openmofi-refresh", description="Curate what is new; publish and train if fit.")
 @on_pools(CPU, GPU_INFERENCE, GPU_TRAINING)
 def refresh(
     place: Placement,
@@ -22,7 +23,8 @@ def refresh(
     evaluation_data: str,
     model_name: str,
     run_name: str,
-    parent: str = "",
+    parent: str = "published:main",
+    publish_as: str = "main",
     baseline: str = "",
     labeler_pretrained: str = "",
     wikidata: str = "",
@@ -43,9 +45,10 @@ def refresh(
     evaluate: dict = {},
     registration: dict = {},
 ):
-    """Curate what is new, then train only if the data gate says so.
+    """Curate what is new; publish and train only if the data gate says so.
 
-    Shards that an earlier run has finished are found by their recipe and not done again.
+    Shards that an earlier run has finished are found by their recipe and not done again. The data
+    set is published before a model is trained: the two are promoted apart.
 
     Args:
         place: Puts each step on its pool; no parameter in KFP.
@@ -55,7 +58,9 @@ def refresh(
         evaluation_data: Held-out images: class folders, GPR1200, ImageNet or Karpathy's JSON.
         model_name: What the model is called, in MLflow's registry too.
         run_name: Name of this run, the parent in MLflow.
-        parent: URI of the `dataset` manifest that the new version follows; empty for the first.
+        parent: URI of the `dataset` manifest that the new version follows, or published:NAME for
+            what stands under a name when the step runs, nothing the first time; empty for none.
+        publish_as: Name that the new version is published under.
         baseline: URI of the `model` manifest to compare with; empty for none.
         labeler_pretrained: Tag of its weights, for an open_clip name.
         wikidata: Wikidata JSON dump; empty for none.
@@ -110,12 +115,14 @@ def refresh(
             knowledge_base=entities.outputs["Output"],
             config=assemble,
             parent=parent,
+            workers=workers,
         )
     )
     decision = place(check_data(dataset=dataset.outputs["Output"], parent=parent, config=gate))
     with dsl.If(decision.outputs["Output"] == True):  # noqa: E712
+        published = place(publish_dataset(dataset=dataset.outputs["Output"], name=publish_as))
         names = {"model_name": model_name, "run_name": run_name}
-        model = train_on(place, dataset, crawl, title="model", training=training, names=names)
+        model = train_on(place, published, crawl, title="model", training=training, names=names)
         judge(
             place,
             candidate=model,

@@ -1,11 +1,13 @@
 """What a run made, as a table on the terminal."""
 
+import json
 import os
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from openmofi.dataset.changes import describe_changes
 from openmofi.summary import manifest_kind
 from openmofi.versions import Manifest, read_manifest, sum_counts
 from pipelines.local import StepOutput
@@ -18,6 +20,7 @@ _KINDS_THAT_SEE_SAMPLES = {
     "samples", "mentions", "image_embeddings", "entity_scores", "text_regions", "masked_scores",
     "dataset",
 }  # fmt: skip
+_PUBLISHING = "publish-dataset"  # shows a data set again that another step has made
 _KINDS_TO_HAND_ON = {"dataset", "training_shards", "model", "evaluation"}
 _SHOWN_METRICS = {
     "retrieval/map": "retrieval mAP",
@@ -47,7 +50,7 @@ def _steps(made: Sequence[Made]) -> str:
     seconds: dict[str, float] = {}
     for output, manifest in made:
         seconds[output.step] = seconds.get(output.step, 0.0) + output.seconds
-        if manifest.kind in _KINDS_THAT_SEE_SAMPLES:
+        if manifest.kind in _KINDS_THAT_SEE_SAMPLES and output.step != _PUBLISHING:
             for found, name in ((counts, "counts"), (totals, "totals")):
                 parts = [found.get(output.step, {}), manifest.content.get(name) or {}]
                 found[output.step] = sum_counts(parts)
@@ -115,7 +118,7 @@ def _addresses(made: Sequence[Made]) -> str:
     """What a person may hand to another pipeline."""
     return _table(
         ["made by", "manifest"],
-        [[o.step, o.uri] for o, m in made if m.kind in _KINDS_TO_HAND_ON],
+        [[o.step, o.uri] for o, m in made if m.kind in _KINDS_TO_HAND_ON and o.step != _PUBLISHING],
     )
 
 
@@ -123,8 +126,10 @@ def _where_to_look(made: Sequence[Made]) -> str:
     lines = []
     for output, manifest in made:
         content = manifest.content
-        if manifest.kind == "dataset":
-            lines.append((f"data card, {output.step}", _address(manifest, content["card"])))
+        if output.step == _PUBLISHING:
+            lines.append(("published", manifest.uri))
+        elif manifest.kind == "dataset":
+            lines += _of_dataset(output.step, manifest)
         elif manifest.kind == "evaluation":
             lines.append(("report", _address(manifest, content["report"])))
         elif manifest.kind == "data_decision":
@@ -137,6 +142,16 @@ def _where_to_look(made: Sequence[Made]) -> str:
         lines.append(("MLflow", _how_to_open_mlflow()))
     width = max((len(name) for name, _ in lines), default=0)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+def _of_dataset(step: str, manifest: Manifest) -> list[tuple[str, str]]:
+    """Its card, and what changed against its parent."""
+    content = manifest.content
+    lines = [(f"data card, {step}", _address(manifest, content["card"]))]
+    if content.get("changes"):
+        found = json.loads(manifest.store.get(content["changes"]))
+        lines.append((f"changes, {step}", describe_changes(found)))
+    return lines
 
 
 def _how_to_open_mlflow() -> str:

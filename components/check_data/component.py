@@ -11,13 +11,13 @@ def check_data(
     parent: str = "",
     config: dict = {},
 ) -> bool:
-    """Decide whether a new version of the data set is fit to be trained on.
+    """Decide whether a new version of the data set is fit to be published and trained on.
 
     Args:
         dataset: URI of the new `dataset` manifest.
         manifest: The manifest's JSON; URI, digest and counts as metadata.
         metrics: Every number of the manifest.
-        parent: URI of the `dataset` manifest that it replaces; empty for a first version.
+        parent: URI of the `dataset` manifest that it follows, or published:NAME; empty: its own.
         config: Section DataGateConfig.
 
     Returns:

@@ -1,0 +1,3 @@
+from components.publish_dataset.component import publish_dataset
+
+__all__ = ["publish_dataset"]
