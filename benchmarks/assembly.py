@@ -153,7 +153,7 @@ def run(folder: Path, arguments: argparse.Namespace) -> str:
 
 def judge(uri: str, size: Size) -> Iterator[dict[str, object]]:
     """Recall and precision of each planted cause."""
-    from openmofi.dataset.version import read_dataset
+    from openmofi.dataset.versions.version import read_dataset
 
     dataset = read_dataset(uri)
     wanted: Counter[str] = Counter()

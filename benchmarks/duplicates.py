@@ -77,7 +77,7 @@ def flat(folder: Path, cosine: float) -> npt.NDArray[np.int64]:
 
 
 def buckets(folder: Path, rows: int, cosine: float) -> npt.NDArray[np.int64]:
-    from openmofi.dataset.embedding_pairs import embedding_pairs
+    from openmofi.dataset.duplicates.embedding_pairs import embedding_pairs
 
     return embedding_pairs(lambda: shards(folder), rows, cosine)
 
@@ -86,7 +86,7 @@ def work(arm: str, folder: Path, rows: int, cosine: float) -> None:
     """One arm, in this process: pairs to a file, seconds and memory to stdout."""
     import faiss  # noqa: F401
 
-    import openmofi.dataset.embedding_pairs  # noqa: F401
+    import openmofi.dataset.duplicates.embedding_pairs  # noqa: F401
 
     start, processor = time.perf_counter(), time.process_time()
     pairs = np.empty((0, 2), np.int64)

@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 
 from openmofi.dataset.assemble import assemble_dataset
 from openmofi.dataset.gate import check_data
-from openmofi.dataset.published import publish
 from openmofi.dataset.training_shards import build_shards
-from openmofi.dataset.version import Dataset, read_dataset
+from openmofi.dataset.versions.published import publish
+from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.demo.crawl import write_demo_crawl
 from openmofi.entities.build import build_knowledge_base
 from openmofi.entities.link import link_entities

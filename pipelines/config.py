@@ -13,7 +13,7 @@ from pydantic import Field
 from openmofi.config import Section, parse_config, read_yaml
 from openmofi.dataset.config import AssembleConfig, ShardsConfig
 from openmofi.dataset.gate import DataGateConfig
-from openmofi.dataset.published import pointer_key
+from openmofi.dataset.versions.published import pointer_key
 from openmofi.entities.config import KnowledgeBaseConfig, LinkConfig
 from openmofi.errors import InputError
 from openmofi.evaluation.config import EvaluateConfig

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from openmofi.dataset.parent import find_parent
-from openmofi.dataset.version import read_dataset
+from openmofi.dataset.versions.parent import find_parent
+from openmofi.dataset.versions.version import read_dataset
 from openmofi.errors import InputError
 from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.ingest.run import describe_group, plan_groups

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from openmofi.dataset.changes import describe_changes
+from openmofi.dataset.versions.changes import describe_changes
 from openmofi.summary import manifest_kind
 from openmofi.versions import Manifest, read_manifest, sum_counts
 from pipelines.local import StepOutput

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from openmofi.dataset.version import DatasetShard, digest_of, read_dataset, write_index
+from openmofi.dataset.versions.version import DatasetShard, digest_of, read_dataset, write_index
 from openmofi.keys import content_digest, hash_json
 from openmofi.progress import say
 from openmofi.records import to_parquet

@@ -23,7 +23,7 @@ def publish_dataset(
     """
     from pathlib import Path
 
-    from openmofi.dataset.published import publish as run
+    from openmofi.dataset.versions.published import publish as run
     from openmofi.summary import summarize
 
     run(dataset, name=name, why="refresh")

@@ -11,7 +11,7 @@ from components.check_data import check_data
 from components.ingest_pairs import ingest_pairs
 from components.plan_shards import plan_shards
 from components.publish_dataset import publish_dataset
-from openmofi.dataset.published import resolve
+from openmofi.dataset.versions.published import resolve
 from openmofi.errors import InputError
 from support.dataset_versions import some, write_version
 

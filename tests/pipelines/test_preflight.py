@@ -2,7 +2,7 @@
 
 import pytest
 
-from openmofi.dataset.published import publish
+from openmofi.dataset.versions.published import publish
 from openmofi.errors import InputError, StorageError
 from openmofi.storage import open_store
 from openmofi.versions import write_manifest

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from openmofi.dataset.gate import check_data
-from openmofi.dataset.published import publish, resolve
-from openmofi.dataset.version import Dataset, read_dataset
+from openmofi.dataset.versions.published import publish, resolve
+from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.keys import content_digest, hash_bytes
 from openmofi.records import from_parquet
 from openmofi.storage import Store, open_store

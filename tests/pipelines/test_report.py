@@ -2,8 +2,8 @@
 
 import pytest
 
-from openmofi.dataset.changes import write_changes
-from openmofi.dataset.version import read_dataset
+from openmofi.dataset.versions.changes import write_changes
+from openmofi.dataset.versions.version import read_dataset
 from openmofi.storage import open_store
 from openmofi.versions import write_manifest
 from pipelines.local import StepOutput

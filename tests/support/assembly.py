@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from openmofi.dataset.assemble import assemble_dataset
-from openmofi.dataset.version import Dataset
+from openmofi.dataset.versions.version import Dataset
 from openmofi.keys import content_digest, hash_json
 from openmofi.labeling.masked import regions_recipe
 from openmofi.records import MASKED_SCORES, from_parquet, from_rows, image_embeddings_schema

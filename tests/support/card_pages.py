@@ -15,10 +15,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from openmofi.dataset.assembly.inputs import read_pool_tables
+from openmofi.dataset.assembly.score_bins import SCORE_BINS, Histograms
 from openmofi.dataset.card import write_card
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.inputs import read_pool_tables
-from openmofi.dataset.score_bins import SCORE_BINS, Histograms
 from openmofi.keys import hash_bytes
 from openmofi.records import VOCABULARY, from_rows
 from support.label_quality import CHROMIUM

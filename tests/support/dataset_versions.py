@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from openmofi.dataset.version import (
+from openmofi.dataset.versions.version import (
     DROPPED,
     FORMAT,
     KEPT,

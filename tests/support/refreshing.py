@@ -14,7 +14,7 @@ from typing import Any
 
 from openmofi.dataset.assemble import assemble_dataset
 from openmofi.dataset.gate import DataDecision, check_data
-from openmofi.dataset.published import publish
+from openmofi.dataset.versions.published import publish
 from openmofi.entities.build import build_knowledge_base
 from openmofi.entities.link import link_entities
 from openmofi.ingest.run import ingest_pairs, plan_groups

@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from openmofi.dataset.gc import collect, plan_gc
-from openmofi.dataset.published import publish
 from openmofi.dataset.training_shards import build_shards
-from openmofi.dataset.version import write_version
+from openmofi.dataset.versions.gc import collect, plan_gc
+from openmofi.dataset.versions.published import publish
+from openmofi.dataset.versions.version import write_version
 from openmofi.entities.build import build_knowledge_base
 from openmofi.records import from_parquet, to_parquet
 from openmofi.storage import Store

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from openmofi.dataset.forget import Forgotten
+    from openmofi.dataset.takedown.forget import Forgotten
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,7 +39,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def _forget(arguments: argparse.Namespace) -> None:
-    from openmofi.dataset.forget import forget, hash_files, read_list
+    from openmofi.dataset.takedown.forget import forget, hash_files, read_list
 
     hashes = read_list(arguments.image_hashes) if arguments.image_hashes else []
     done = forget(
@@ -74,7 +74,7 @@ def _number(number: int, name: str) -> str:
 
 
 def _compact(arguments: argparse.Namespace) -> None:
-    from openmofi.dataset.compact import compact
+    from openmofi.dataset.takedown.compact import compact
 
     done = compact(arguments.root, dry_run=arguments.dry_run)
     parts = (

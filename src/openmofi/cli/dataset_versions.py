@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from openmofi.errors import InputError
 
 if TYPE_CHECKING:
-    from openmofi.dataset.version import Dataset
+    from openmofi.dataset.versions.version import Dataset
 
 _VERSION = "manifest of a data set, or ROOT@NAME of a published one"
 
@@ -51,7 +51,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def _show(arguments: argparse.Namespace) -> None:
     from openmofi.dataset.causes import Cause, funnel
-    from openmofi.dataset.version import read_dataset
+    from openmofi.dataset.versions.version import read_dataset
 
     dataset = read_dataset(arguments.dataset)
     content = dataset.content
@@ -69,7 +69,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _provenance(dataset: "Dataset") -> Iterator[str]:
-    from openmofi.dataset.published import digest_in, read_pointers
+    from openmofi.dataset.versions.published import digest_in, read_pointers
 
     content = dataset.content
     samples = sum(content["counts"].values())
@@ -106,8 +106,8 @@ def _origins(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _diff(arguments: argparse.Namespace) -> None:
-    from openmofi.dataset.changes import describe_changes, read_changes
-    from openmofi.dataset.version import read_dataset
+    from openmofi.dataset.versions.changes import describe_changes, read_changes
+    from openmofi.dataset.versions.version import read_dataset
     from openmofi.progress import say
 
     found = read_changes(read_dataset(arguments.old), read_dataset(arguments.new))
@@ -116,7 +116,7 @@ def _diff(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    from openmofi.dataset.verify import describe, verify
+    from openmofi.dataset.versions.verify import describe, verify
 
     report = verify(arguments.dataset, deep=arguments.deep, again=arguments.again)
     for line in describe(report):
@@ -129,8 +129,8 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _publish(arguments: argparse.Namespace) -> None:
-    from openmofi.dataset.published import digest_in, publish, read_pointer, resolve
-    from openmofi.dataset.version import read_dataset
+    from openmofi.dataset.versions.published import digest_in, publish, read_pointer, resolve
+    from openmofi.dataset.versions.version import read_dataset
 
     uri = resolve(arguments.dataset)
     store = read_dataset(uri).store
@@ -142,7 +142,7 @@ def _publish(arguments: argparse.Namespace) -> None:
 
 
 def _gc(arguments: argparse.Namespace) -> None:
-    from openmofi.dataset.gc import collect, plan_gc
+    from openmofi.dataset.versions.gc import collect, plan_gc
     from openmofi.storage import open_store
 
     store = open_store(arguments.root)

@@ -5,14 +5,14 @@ from typing import Any
 
 from openmofi.config import parse_config
 from openmofi.database import Resources, working_database
-from openmofi.dataset import rules
+from openmofi.dataset.assembly import rules
+from openmofi.dataset.assembly.facts_stage import make_facts
+from openmofi.dataset.assembly.job import Job, prepare
+from openmofi.dataset.assembly.loading import Loaded, load_facts
+from openmofi.dataset.assembly.publish_tables import publish_tables
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.facts_stage import make_facts
-from openmofi.dataset.job import Job, prepare
-from openmofi.dataset.loading import Loaded, load_facts
-from openmofi.dataset.publish_tables import publish_tables
-from openmofi.dataset.settle_duplicates import settle_duplicates
-from openmofi.dataset.version import KIND
+from openmofi.dataset.duplicates.settle import settle_duplicates
+from openmofi.dataset.versions.version import KIND
 from openmofi.errors import InputError
 from openmofi.progress import say, timed
 from openmofi.stage import describe_counts
@@ -45,7 +45,7 @@ def assemble_dataset(
         knowledge_base: Manifest URI of the one that linking used; empty without entities.
         config: Values of `AssembleConfig`.
         parent: The data set whose class indices are carried on, as
-            `openmofi.dataset.parent.find_parent` takes it; empty for none.
+            `openmofi.dataset.versions.parent.find_parent` takes it; empty for none.
         masked_scores: Of `score_masked_images`; needed only for the policy ``text_dependent``.
         workers: Processes that zip tables, shard by shard; 1 does it in this one.
         resources: Values of `database.Resources`, for what needs the whole pool. They change no

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from openmofi.config import Section, parse_config
 from openmofi.dataset.causes import Cause
-from openmofi.dataset.changes import failed_share, read_changes
-from openmofi.dataset.parent import find_parent, was_taken_back
-from openmofi.dataset.version import Dataset, read_dataset
+from openmofi.dataset.versions.changes import failed_share, read_changes
+from openmofi.dataset.versions.parent import find_parent, was_taken_back
+from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.keys import hash_json
 from openmofi.progress import say
 from openmofi.versions import write_manifest
@@ -37,9 +37,9 @@ class DataGateConfig(Section):
     # Kept fraction of this version against the parent's, as a ratio in either direction.
     max_drift: float = Field(1.5, ge=1)
     # Population stability index of the scores of fresh shards against the others', see
-    # `openmofi.dataset.drift`. What chance gives two samples of their sizes is no drift, so among
-    # few pictures nothing is refused for a higher value. 0.25 is the custom of credit scoring,
-    # which the index is from. Null: any.
+    # `openmofi.dataset.versions.drift`. What chance gives two samples of their sizes is no drift,
+    # so among few pictures nothing is refused for a higher value. 0.25 is the custom of credit
+    # scoring, which the index is from. Null: any.
     max_score_drift: float | None = Field(0.25, ge=0)
     # The parent's shards that are not here, or lack samples that they had.
     allow_lost_shards: bool = False
@@ -62,9 +62,9 @@ def check_data(
 
     Args:
         dataset: URI of the new version's manifest.
-        parent: The version that it replaces, as `openmofi.dataset.parent.find_parent` takes it;
-            empty, or with nothing published, the one that it was assembled from. A first version
-            has none, and is held to the absolute bounds only.
+        parent: The version that it replaces, as `openmofi.dataset.versions.parent.find_parent`
+            takes it; empty, or with nothing published, the one that it was assembled from. A first
+            version has none, and is held to the absolute bounds only.
         config: A `DataGateConfig`.
 
     Returns:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyarrow import compute
 
-from openmofi.dataset.forgotten import dataset_of, without_forgotten
+from openmofi.dataset.takedown.forgotten import dataset_of, without_forgotten
 from openmofi.dataset.vocabulary import read_vocabulary
 from openmofi.errors import InputError, ShardError
 from openmofi.images import ImageProblemError, decode_image

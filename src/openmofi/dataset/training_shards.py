@@ -22,9 +22,9 @@ from pyarrow import compute
 from openmofi.config import parse_config
 from openmofi.database import working_database
 from openmofi.dataset.config import ShardsConfig
-from openmofi.dataset.forgotten import forgotten_uids
-from openmofi.dataset.tombstones import read_tombstones
-from openmofi.dataset.version import Dataset, read_dataset
+from openmofi.dataset.takedown.forgotten import forgotten_uids
+from openmofi.dataset.takedown.tombstones import read_tombstones
+from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.errors import ShardError
 from openmofi.images import image_id
 from openmofi.keys import hash_file, hash_json

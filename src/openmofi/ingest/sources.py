@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from openmofi.dataset.tombstones import Tombstones, read_tombstones
+from openmofi.dataset.takedown.tombstones import Tombstones, read_tombstones
 from openmofi.errors import InputError, ShardError
 from openmofi.images import sample_uid
 from openmofi.ingest.config import IngestConfig

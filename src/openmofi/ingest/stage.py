@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from openmofi.dataset.tombstones import TAKEN_DOWN, Tombstones, read_tombstones
+from openmofi.dataset.takedown.tombstones import TAKEN_DOWN, Tombstones, read_tombstones
 from openmofi.images import image_id, sample_uid
 from openmofi.ingest.checks import Judgement, judge, true_extension
 from openmofi.ingest.reading import RawSample, count_refused, read_samples

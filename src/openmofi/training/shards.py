@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import compute
 
-from openmofi.dataset.forgotten import without_forgotten
-from openmofi.dataset.tombstones import read_tombstones
+from openmofi.dataset.takedown.forgotten import without_forgotten
+from openmofi.dataset.takedown.tombstones import read_tombstones
 from openmofi.errors import InputError, ShardError, StorageError
 from openmofi.keys import hash_file
 from openmofi.records import TRAINING_SAMPLES, VOCABULARY, checked, empty, from_parquet

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from openmofi.dataset.version import Dataset
+from openmofi.dataset.versions.version import Dataset
 from openmofi.images import image_id
 from openmofi.storage import open_store
 from support.assembly import assemble, dropped, kept, pool_of, remade, table

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from openmofi.dataset import settle_duplicates
-from openmofi.dataset.embedding_pairs import embedding_pairs
+from openmofi.dataset.duplicates import settle as settle_duplicates
+from openmofi.dataset.duplicates.embedding_pairs import embedding_pairs
 from openmofi.errors import InputError
 from openmofi.images import decode_image, perceptual_hash
 from openmofi.models.encoder import load_encoder

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from openmofi.dataset.assemble import assemble_dataset
-from openmofi.dataset.version import read_dataset
+from openmofi.dataset.versions.version import read_dataset
 from openmofi.entities.build import build_knowledge_base
 from openmofi.storage import open_store
 from support.killed_assembly import Options, command

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from openmofi.dataset.job import STAGE_VERSION
-from openmofi.dataset.published import publish
-from openmofi.dataset.version import Dataset
+from openmofi.dataset.assembly.job import STAGE_VERSION
+from openmofi.dataset.versions.published import publish
+from openmofi.dataset.versions.version import Dataset
 from openmofi.keys import hash_json
 from support.assembly import assemble, pool_of, table
 from support.tables import Candidate, Pair, labelled, without, write_pool

@@ -10,7 +10,7 @@ import pytest
 from openmofi.dataset.assemble import assemble_dataset
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.version import Dataset, read_dataset
+from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.entities.build import build_knowledge_base
 from openmofi.errors import InputError
 from openmofi.evaluation_data.layouts import read_evaluation_data

@@ -60,7 +60,7 @@ def test_hashes_of_a_set_are_kept_for_the_next_assembly(
 ) -> None:
     data = KNOWN_LAYOUTS[0](tmp_path / "set", pictures(), noise_jpeg(LEARNED))
     first = assemble(crawl, knowledge_base, evaluation_sets=[str(data)])
-    monkeypatch.setattr("openmofi.dataset.held_out.decode_image", None)
+    monkeypatch.setattr("openmofi.dataset.assembly.held_out.decode_image", None)
     near = {"evaluation_sets": [str(data)], "evaluation_bits": 3}
     assert dropped(assemble(crawl, knowledge_base, **near)) == dropped(first)
     (kept_hashes,) = first.store.list("evaluation_hashes/")

@@ -14,7 +14,7 @@ import pytest
 from openmofi.cli import main
 from openmofi.dataset import export_parquet as module
 from openmofi.dataset.export_parquet import export_parquet
-from openmofi.dataset.version import Dataset, read_dataset
+from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.errors import InputError, ShardError, StorageError
 from openmofi.images import image_id
 from openmofi.keys import hash_bytes

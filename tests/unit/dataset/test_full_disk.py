@@ -19,8 +19,8 @@ import pytest
 
 from benchmarks.assembly_data import Size, write_pool
 from openmofi.dataset.assemble import assemble_dataset
-from openmofi.dataset.published import publish
-from openmofi.dataset.version import read_dataset
+from openmofi.dataset.versions.published import publish
+from openmofi.dataset.versions.version import read_dataset
 from openmofi.errors import StorageError
 from openmofi.storage import open_store
 

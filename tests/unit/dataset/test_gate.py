@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from openmofi.dataset.changes import write_changes
 from openmofi.dataset.gate import check_data
-from openmofi.dataset.parent import was_taken_back
-from openmofi.dataset.published import publish
-from openmofi.dataset.version import read_dataset
+from openmofi.dataset.versions.changes import write_changes
+from openmofi.dataset.versions.parent import was_taken_back
+from openmofi.dataset.versions.published import publish
+from openmofi.dataset.versions.version import read_dataset
 from openmofi.errors import InputError
 from openmofi.storage import open_store
 from openmofi.versions import read_manifest, write_manifest
@@ -191,7 +191,7 @@ def test_what_assembly_has_written_is_not_compared_again(dataset, monkeypatch):
     new = read_dataset(dataset("new", old=OLD, parent=old, kept=60, no_entity=90))
     key = write_changes(new, read_dataset(old))
     uri = write_manifest(new.store, "dataset", "new", {**new.content, "changes": key}).uri
-    monkeypatch.setattr("openmofi.dataset.changes.changes", None)
+    monkeypatch.setattr("openmofi.dataset.versions.changes.changes", None)
     assert check_data(uri).passed
 
 

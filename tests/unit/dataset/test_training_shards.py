@@ -11,7 +11,7 @@ from PIL import Image
 
 from openmofi.dataset.assemble import assemble_dataset
 from openmofi.dataset.training_shards import STAGE_VERSION, build_shards
-from openmofi.dataset.version import read_dataset
+from openmofi.dataset.versions.version import read_dataset
 from openmofi.errors import InputError, OpenMofiError
 from openmofi.keys import hash_bytes, hash_json
 from openmofi.records import from_parquet

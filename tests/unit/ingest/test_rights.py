@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from openmofi.dataset.tombstones import url_hash
+from openmofi.dataset.takedown.tombstones import url_hash
 from openmofi.images import ImageProblemError, decode_image, image_id, sample_uid
 from openmofi.ingest.texts import Texts, read_texts
 from openmofi.records import from_parquet

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from openmofi.config import parse_config
-from openmofi.dataset.compact import compact
-from openmofi.dataset.forget import forget
-from openmofi.dataset.tombstones import write_tombstones
+from openmofi.dataset.takedown.compact import compact
+from openmofi.dataset.takedown.forget import forget
+from openmofi.dataset.takedown.tombstones import write_tombstones
 from openmofi.errors import InputError
 from openmofi.images import image_id
 from openmofi.training.augmentation import Augmentation

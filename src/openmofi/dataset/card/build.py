@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openmofi import pages
+from openmofi.dataset.assembly.inputs import PoolTables
+from openmofi.dataset.assembly.score_bins import Histograms
 from openmofi.dataset.card import choose, entities, funnel, gallery, sections
 from openmofi.dataset.card.choose import Place
 from openmofi.dataset.card.gallery import Uri
 from openmofi.dataset.card.pictures import Shown, data_uri, read_shown
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.causes import funnel as causes_of
-from openmofi.dataset.inputs import PoolTables
-from openmofi.dataset.score_bins import Histograms
 
 MOST_BYTES = 4_900_000  # of a page, whatever its pictures and names are
 _LEAST_OF_PICTURE = 2_000  # bytes; where less is left, there are fewer pictures

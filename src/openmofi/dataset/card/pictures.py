@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from openmofi.dataset.assembly.inputs import PoolTables
 from openmofi.dataset.card.choose import Place
 from openmofi.dataset.card.mentions import Piece, Span, segments, shortened
-from openmofi.dataset.inputs import PoolTables
 from openmofi.errors import OpenMofiError
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.progress import bar

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openmofi import pages
+from openmofi.dataset.assembly.score_bins import SCORE_BINS, Counts
 from openmofi.dataset.card import plots
 from openmofi.dataset.causes import Cause
-from openmofi.dataset.score_bins import SCORE_BINS, Counts
 
 _MADE_BY = (
     "config", "table_digests", "digests", "knowledge_base", "model", "parent", "checked_against",

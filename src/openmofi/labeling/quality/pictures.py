@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image as Pillow
 
-from openmofi.dataset.tombstones import read_tombstones
+from openmofi.dataset.takedown.tombstones import read_tombstones
 from openmofi.errors import InputError
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.ingest.sources import IMAGE_EXTENSIONS

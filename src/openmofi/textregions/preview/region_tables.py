@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from openmofi.dataset.compact_tables import without_rows
-from openmofi.dataset.tombstones import read_tombstones
+from openmofi.dataset.takedown.compact_tables import without_rows
+from openmofi.dataset.takedown.tombstones import read_tombstones
 from openmofi.errors import InputError
 from openmofi.records import from_parquet
 from openmofi.textregions.preview.source import Ints, Regions, checked, regions_of

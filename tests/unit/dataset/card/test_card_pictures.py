@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from openmofi.dataset.assembly.inputs import PoolTables, read_pool_tables
 from openmofi.dataset.card.choose import Place
 from openmofi.dataset.card.pictures import read_shown
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.inputs import PoolTables, read_pool_tables
 from openmofi.work import Work
 from support.tables import Candidate, Pair, labelled, noise_jpeg, write_pool
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.claims.permuted import dealt_out, permute_labels
 from openmofi.dataset.training_shards import build_shards
-from openmofi.dataset.version import KEPT, read_dataset
+from openmofi.dataset.versions.version import KEPT, read_dataset
 from openmofi.entities.build import build_knowledge_base
 from support.exports import write_shards
 

@@ -1,0 +1,1 @@
+"""Which pictures are the same: by bytes, by perceptual hash, by embedding in buckets."""

@@ -1,0 +1,1 @@
+"""Versions: format, published names, what changed, whether they are whole, what may go."""
