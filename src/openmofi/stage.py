@@ -28,6 +28,9 @@ from openmofi.versions import ShardEntry, TableVersion, sum_counts, write_table_
 from openmofi.work import Work
 from openmofi.workers import run_here, run_in_processes
 
+# What two processes take to start, import and set up at the least; seen were 1.5 to 3 CPU seconds.
+_START_S = 2.0
+
 
 @dataclass(frozen=True)
 class ShardInput:
@@ -99,6 +102,13 @@ class Plan:
     done: tuple[ShardEntry, ...]
     seconds_per_byte: float | None  # measured on the shards that are done
 
+    def worthwhile(self, workers: int) -> int:
+        """How many of ``workers`` to start: one, this process, where little is left to do."""
+        if self.seconds_per_byte is None:
+            return workers
+        left = self.seconds_per_byte * sum(work.bytes for work, _ in self.todo)
+        return 1 if left < _START_S else workers
+
     def describe(self, stage: str, price_per_hour: float | None = None) -> str:
         """One line: shards, bytes, hours and cost, as far as they are known."""
         size = sum(work.bytes for work, _ in self.todo)
@@ -150,7 +160,8 @@ def run_stage(
         stage: The stage.
         store: Where its inputs lie and its table goes.
         work: All shards; see `openmofi.work.align`.
-        workers: Processes; 1 runs in this one. A stage that streams has processes of its own.
+        workers: Processes; 1 runs in this one. A stage that streams has processes of its own. Where
+            what is left is done sooner than processes start, none is started.
 
     Returns:
         URI of the table's manifest.
@@ -161,7 +172,7 @@ def run_stage(
     """
     planned = plan(stage, store, work)
     say(f"{stage.name}: {len(work)} shards, {len(planned.done)} reused, {len(planned.todo)} to do")
-    fresh, failures = _process_all(stage, store, planned.todo, workers)
+    fresh, failures = _process_all(stage, store, planned.todo, planned.worthwhile(workers))
     if failures:
         name, reason = failures[0]
         more = f" (and {len(failures) - 1} more shards failed)" if len(failures) > 1 else ""

@@ -4,12 +4,15 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import openmofi.stage as stage_module
 from openmofi.stage import Plan, plan, run_stage
-from openmofi.storage import FolderStore
+from openmofi.storage import FolderStore, Store
 from openmofi.versions import ShardEntry
+from openmofi.work import Work
 from support.stages import Multiply, Options, numbers, read
 
 SHARDS = 230
@@ -157,3 +160,29 @@ def test_a_run_over_reused_shards_publishes_the_same_table(done: Counting) -> No
     uri = run_stage(Multiply(), done, numbers(SHARDS))
     assert list(read(uri).shards) == one_by_one(done)
     assert {one.key for one in done.list("manifests/")} == before
+
+
+@pytest.mark.parametrize(("per_byte", "expected"), [(None, 4), (0.01, 4), (0.0001, 1)])
+def test_processes_start_only_for_what_takes_longer_than_starting_them(
+    per_byte: float | None, expected: int
+) -> None:
+    """1,000 bytes are left: nobody knows how long, 10 s, 0.1 s."""
+    left = tuple((Work(f"{i}", (), bytes=500), f"key {i}") for i in range(2))
+    assert Plan(left, (), per_byte).worthwhile(4) == expected
+
+
+def test_a_little_growth_is_done_in_this_process(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    real = stage_module.run_in_processes
+
+    def watched(job: Any, items: Any, workers: int) -> Any:
+        started.append(workers)
+        return real(job, items, workers)
+
+    monkeypatch.setattr(stage_module, "run_in_processes", watched)
+    run_stage(Multiply(), folder_store, numbers(3), workers=2)
+    assert started == [2]
+    run_stage(Multiply(), folder_store, numbers(6), workers=2)
+    assert started == [2]
