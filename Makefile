@@ -7,15 +7,19 @@ PADDLE_VENV := .venv-paddleocr
 AGREEMENT := .venv-agreement
 DEMO_DATA ?= build/demo-crawl
 DEMO_PAIRS ?= 4000
+# Of `python -m pipelines run`, such as --set training.max_steps=20; docs/stack.md has a small demo.
+DEMO_OPTIONS ?=
 # Options of the demo were chosen on seed 1; what it reports is of pictures nobody has tuned on.
 DEMO_SEED ?= 2026
 OPENMOFI_ROOT ?= file://$(CURDIR)/build/demo-root
 MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/build/mlflow.db
 export OPENMOFI_ROOT MLFLOW_TRACKING_URI
+# Options of `python -m stack up`, such as --mlflow-port 5001.
+STACK_OPTIONS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-paddleocr test-agreement lint format typecheck compile bench claims mlflow-ui constraints
-.PHONY: constraints-paddleocr clean
+.PHONY: constraints-paddleocr clean stack demo-stack stack-down
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-21s %s\n", $$1, $$2}'
@@ -24,7 +28,7 @@ setup: $(VENV)/.ready $(S3_VENV)/.ready  ## Make both environments (about 3 minu
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[curate,train,pipelines,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[curate,train,pipelines,stack,dev]'
 	@touch $@
 
 # The S3 server of the tests pins other versions of common packages, so it lives apart.
@@ -45,7 +49,18 @@ $(PADDLE_VENV)/.ready: pyproject.toml constraints-paddleocr.txt
 
 demo: $(VENV)/.ready  ## Crawl, curate, train, evaluate and register, on this machine
 	$(BIN)/openmofi demo-crawl --out $(DEMO_DATA) --pairs $(DEMO_PAIRS) --seed $(DEMO_SEED)
-	$(BIN)/python -m pipelines run full --config configs/demo.yaml
+	$(BIN)/python -m pipelines run full --config configs/demo.yaml $(DEMO_OPTIONS)
+
+# PostgreSQL comes from Debian: a Makefile installs nothing for the whole machine. Without it, one
+# line says what to install.
+stack: $(VENV)/.ready $(S3_VENV)/.ready  ## An S3 and an MLflow server on loopback (docs/stack.md)
+	$(BIN)/python -m stack up $(STACK_OPTIONS)
+
+demo-stack: stack  ## The demo on both servers
+	. build/stack/pipeline.env && $(MAKE) demo
+
+stack-down:  ## Stop both servers and remove their data
+	$(BIN)/python -m stack down --purge
 
 test: setup  ## All tests that need no GPU and no cluster
 	$(BIN)/python -m pytest -m 'not gpu and not cluster'
@@ -98,4 +113,5 @@ constraints-paddleocr: $(PADDLE_VENV)/.ready  ## The same for the extra paddleoc
 	mv constraints.new constraints-paddleocr.txt
 
 clean:  ## Remove what was built, the environments stay
+	@if [ -d build/stack ]; then $(MAKE) stack-down; fi
 	rm -rf build local_outputs .pytest_cache .mypy_cache .ruff_cache

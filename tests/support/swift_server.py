@@ -1,38 +1,31 @@
-"""A real S3 server for tests and for trying ``OPENMOFI_ROOT=s3://…`` by hand: OpenStack Swift.
+"""A real S3 server for the tests: OpenStack Swift, which `stack.swift` configures.
 
-Swift with its ``s3api`` checks signatures, knows ranges and multipart uploads, and installs from
-wheels without root. It lives in an environment of its own (``.venv-s3``, made by ``make setup``;
-``OPENMOFI_SWIFT_PYTHON`` names another interpreter), since its pins are not ours.
-
-By hand: ``python tests/support/swift_server.py DIR PORT`` serves until Ctrl-C and prints the
-lines to export. Data stays in DIR, whose file system must have user xattrs (ext4 and tmpfs do).
+One key owns its account, another may do what it is let. The server ends with the process that
+started it. By hand: `make stack`.
 """
 
-import argparse
 import contextlib
 import ctypes
-import getpass
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack.swift import free_ports, prepare, swift_python
+
 ACCESS_KEY = "demo:openmofi"  # Swift's s3api takes "account:user"
 SECRET_KEY = "local-tests-only"
+READER_KEY = "demo:reader"  # may do in a bucket what its ACL says: at first nothing
+READER_SECRET = "local-tests-read"
 BUCKET = "openmofi"
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_BACKENDS = ("account", "container", "object")
-# symlink must stand before versioned_writes, and copy and slo after the authentication.
-_MIDDLEWARE = (
-    "catch_errors", "listing_formats", "bulk", "s3api", "tempauth", "copy", "slo", "symlink",
-    "versioned_writes",
-)  # fmt: skip
+__all__ = [
+    "ACCESS_KEY", "BUCKET", "READER_KEY", "READER_SECRET", "SECRET_KEY", "SwiftServer",
+    "free_ports", "make_bucket", "serving", "swift_python",
+]  # fmt: skip
 _START_S = 30
 _PR_SET_PDEATHSIG = 1
 
@@ -53,29 +46,16 @@ class SwiftServer:
         }
 
 
-def swift_python() -> Path:
-    """The interpreter of the environment that Swift is installed in."""
-    named = os.environ.get("OPENMOFI_SWIFT_PYTHON")
-    python = Path(named) if named else _REPOSITORY / ".venv-s3" / "bin" / "python"
-    if not (python.parent / "swift-proxy-server").is_file():
-        raise FileNotFoundError(
-            f"no OpenStack Swift beside {python}; run 'make setup', or set OPENMOFI_SWIFT_PYTHON"
-        )
-    return python
-
-
 @contextlib.contextmanager
 def serving(folder: Path, port: int = 0) -> Iterator[SwiftServer]:
     """Serve S3 on a loopback port (0: four free ones are found) with ``folder`` as its disk."""
-    binaries = swift_python().parent
     ports = [port + i for i in range(4)] if port else free_ports(4)
-    configs = _write_configs(folder.absolute(), ports)
-    _build_rings(folder.absolute(), binaries, dict(zip(_BACKENDS, ports[1:], strict=True)))
+    users = {ACCESS_KEY: f"{SECRET_KEY} .admin", READER_KEY: READER_SECRET}
+    commands = prepare(folder.absolute(), ports, users)
     processes = []
     try:
-        for name, config in configs.items():
+        for name, command in commands.items():
             log = (folder / f"{name}.log").open("wb")
-            command = [str(binaries / f"swift-{name}-server"), str(config)]
             processes.append(
                 subprocess.Popen(
                     command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent
@@ -114,77 +94,6 @@ def make_bucket(server: SwiftServer, bucket: str = BUCKET) -> None:
             time.sleep(0.2)
 
 
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nothing listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-
-
-def _write_configs(folder: Path, ports: Sequence[int]) -> dict[str, Path]:
-    """Configuration of the four servers, backends first; returns their paths by server name."""
-    settings = folder / "etc"
-    for path in (settings, folder / "srv" / "d1", folder / "cache"):
-        path.mkdir(parents=True, exist_ok=True)
-    (settings / "swift.conf").write_text(
-        "[swift-hash]\nswift_hash_path_suffix = local\nswift_hash_path_prefix = local\n"
-        "[storage-policy:0]\nname = default\ndefault = yes\n"
-    )
-    configs = {}
-    for name, port in zip(_BACKENDS, ports[1:], strict=True):
-        configs[name] = settings / f"{name}.conf"
-        daemons = "".join(f"[{name}-{d}]\n" for d in ("replicator", "auditor", "updater"))
-        configs[name].write_text(
-            f"{_head(settings, port)}devices = {folder / 'srv'}\nmount_check = false\n"
-            f"recon_cache_path = {folder / 'cache'}\n[pipeline:main]\npipeline = {name}-server\n"
-            f"[app:{name}-server]\nuse = egg:swift#{name}\n{daemons}"
-        )
-    account, user = ACCESS_KEY.split(":")
-    options = {
-        "s3api": "s3_acl = false\nlocation = us-east-1\n",
-        "tempauth": f"user_{account}_{user} = {SECRET_KEY} .admin\n",
-        "versioned_writes": "allow_object_versioning = true\n",
-    }
-    filters = "".join(
-        f"[filter:{name}]\nuse = egg:swift#{name}\n{options.get(name, '')}" for name in _MIDDLEWARE
-    )
-    configs["proxy"] = settings / "proxy.conf"
-    configs["proxy"].write_text(
-        f"{_head(settings, ports[0])}[pipeline:main]\n"
-        f"pipeline = {' '.join(_MIDDLEWARE)} proxy-server\n"
-        f"[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n{filters}"
-    )
-    return configs
-
-
-def _head(settings: Path, port: int) -> str:
-    # workers = 0: one process a server, nothing forked that could outlive it.
-    return (
-        f"[DEFAULT]\nbind_ip = 127.0.0.1\nbind_port = {port}\nworkers = 0\n"
-        f"user = {getpass.getuser()}\nswift_dir = {settings}\nlog_level = WARNING\n"
-    )
-
-
-def _build_rings(folder: Path, binaries: Path, ports: dict[str, int]) -> None:
-    """Tell the proxy where the one disk is. Rebuilt each time: the ports may be others."""
-    for name, port in ports.items():
-        for suffix in ("builder", "ring.gz"):
-            (folder / "etc" / f"{name}.{suffix}").unlink(missing_ok=True)
-        builder = str(folder / "etc" / f"{name}.builder")
-        for arguments in (
-            ["create", "6", "1", "0"],
-            ["add", f"r1z1-127.0.0.1:{port}/d1", "1"],
-            ["rebalance"],
-        ):
-            subprocess.run(
-                [str(binaries / "swift-ring-builder"), builder, *arguments],
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-
-
 def _wait_for(
     ports: Sequence[int], processes: Sequence["subprocess.Popen[bytes]"], folder: Path
 ) -> None:
@@ -214,22 +123,3 @@ def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def main() -> None:
-    """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="Serve S3 from a folder, until Ctrl-C.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("port", type=int, help="and the three ports after it")
-    arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with serving(arguments.folder, arguments.port) as server:
-        for name, value in server.environment.items():
-            print(f"export {name}={value}")
-        print(f"export OPENMOFI_ROOT=s3://{BUCKET}/demo", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.pause()
-
-
-if __name__ == "__main__":
-    main()

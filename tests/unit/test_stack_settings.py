@@ -1,0 +1,66 @@
+"""Scope: what of `make stack` needs no server: ports, secrets, folders, process numbers."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from openmofi.errors import InputError
+from stack import postgres, settings, swift
+from stack.__main__ import main
+from stack.processes import stop
+
+
+def test_ports_that_overlap_are_refused(tmp_path: Path) -> None:
+    stack = settings.create(tmp_path / "stack")
+    with pytest.raises(InputError, match="S3 takes 7000 to 7003, MLflow 7002"):
+        settings.with_ports(stack, s3=7000, mlflow=7002)
+    with pytest.raises(InputError, match=r"mlflow .*less than or equal to 65535"):
+        settings.with_ports(stack, mlflow=70000)
+    assert settings.with_ports(stack, s3=None, mlflow=None) == stack
+
+
+def test_without_postgresql_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_INSTALLED", tmp_path)
+    with pytest.raises(InputError, match="install it: apt-get install postgresql"):
+        postgres.binaries()
+    for version in ("9", "15"):
+        (tmp_path / version / "bin").mkdir(parents=True)
+        (tmp_path / version / "bin" / "initdb").touch()
+    assert postgres.binaries() == tmp_path / "15" / "bin"
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds no stack"):
+        settings.create(tmp_path)
+    assert main(["down", "--purge", "--folder", str(tmp_path)]) == 0
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_two_stacks_share_no_secret_and_a_stack_shows_none(tmp_path: Path) -> None:
+    stacks = [settings.create(tmp_path / name) for name in "ab"]
+    secrets = [secret for stack in stacks for secret in stack.secrets.values()]
+    assert len(set(secrets)) == len(secrets) == 10
+    assert [secret for secret in secrets if secret in repr(stacks)] == []
+    modes = {(stack.folder / "secrets.json").stat().st_mode & 0o777 for stack in stacks}
+    assert modes == {0o600}
+
+
+def test_a_damaged_stack_is_one_line(tmp_path: Path) -> None:
+    folder = settings.create(tmp_path / "stack").folder
+    swift.write_secretly(folder / "secrets.json", json.dumps({"pipeline": "x"}))
+    with pytest.raises(InputError, match="no stack that can be used"):
+        settings.load(folder)
+
+
+def test_a_process_that_has_our_number_by_chance_is_not_ended(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        (tmp_path / "run" / "mlflow.pid").write_text(f"{other.pid} 1\n")
+        stop(tmp_path, "mlflow")
+        assert other.poll() is None
+        other.kill()
