@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from minio import Minio
+from minio.datatypes import Object
 
+from openmofi import storage_s3_http
 from openmofi.errors import InputError
 from openmofi.storage import Store, local_folder, open_store
 from openmofi.storage_s3 import S3Client
@@ -15,22 +17,20 @@ from support.refusals import CALLS, refusal
 from support.swift_server import ACCESS_KEY, SECRET_KEY, SwiftServer
 
 
-def test_a_listing_longer_than_a_page_is_whole(s3_root: str, swift: SwiftServer) -> None:
-    pages: list[object] = []
+class ShortPages(Minio):
+    """The real client, asking for pages of three and keeping what it asked."""
 
-    class ShortPages(Minio):
-        """The real client, asking for pages of three."""
+    pages: list[object]
 
-        def _execute(self, *arguments: Any, **options: Any) -> Any:
-            query = options.get("query_params") or {}
-            if "max-keys" in query:
-                query["max-keys"] = "3"
-                pages.append(query)
-            return super()._execute(*arguments, **options)
+    def _execute(self, *arguments: Any, **options: Any) -> Any:
+        query = options.get("query_params") or {}
+        if "max-keys" in query:
+            query["max-keys"] = "3"
+            self.pages.append(query)
+        return super()._execute(*arguments, **options)
 
-    store = open_store(s3_root)
-    for index in range(10):
-        store.put(f"p/{index}", b"")
+
+def short_pages(swift: SwiftServer) -> ShortPages:
     client = ShortPages(
         endpoint=swift.endpoint.removeprefix("http://"),
         access_key=ACCESS_KEY,
@@ -38,10 +38,32 @@ def test_a_listing_longer_than_a_page_is_whole(s3_root: str, swift: SwiftServer)
         secure=False,
         region="us-east-1",
     )
+    client.pages = []
+    return client
+
+
+def test_a_listing_longer_than_a_page_is_whole_and_holds_one_page(
+    s3_root: str, swift: SwiftServer
+) -> None:
+    store = open_store(s3_root)
+    for index in range(10):
+        store.put(f"p/{index}", b"")
+    client = short_pages(swift)
     bucket, _, prefix = s3_root.removeprefix("s3://").partition("/")
     found = S3Client(client, swift.endpoint).list(bucket, f"{prefix}/p/")
-    assert [found_key.rpartition("/")[2] for found_key, *_ in found] == [str(i) for i in range(10)]
-    assert len(pages) == 4
+    names, pages = [], []
+    for found_key, *_ in found:
+        names.append(found_key.rpartition("/")[2])
+        pages.append(len(client.pages))
+    assert names == [str(i) for i in range(10)]
+    assert pages == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4]
+
+
+def test_a_store_that_does_not_sort_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [Object("bucket", name) for name in ("a", "c", "b")]
+    monkeypatch.setattr(Minio, "list_objects", lambda *_, **__: iter(entries))
+    listing = S3Client(Minio(endpoint="host"), "http://host").list("bucket", "")
+    assert "lists 'b' after 'c'" in refusal(lambda: list(listing))
 
 
 def test_a_folder_from_s3_is_copied_once(s3_root: str) -> None:
@@ -133,6 +155,29 @@ def test_an_endpoint_that_is_no_address_is_told(
 ) -> None:
     monkeypatch.setenv("OPENMOFI_S3_ENDPOINT", endpoint)
     with pytest.raises(InputError, match="OPENMOFI_S3_ENDPOINT"):
+        open_store("s3://bucket/x")
+
+
+# Patience
+
+
+def test_waits_double_up_to_the_longest_and_differ() -> None:
+    patience = storage_s3_http.Patience(attempts=6, first_wait_s=1, longest_wait_s=4)
+    for wait, longest in zip(patience.waits(), [1, 2, 4, 4, 4], strict=True):
+        assert longest / 2 <= wait <= longest
+    assert list(patience.waits()) != list(patience.waits())
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["OPENMOFI_S3_ATTEMPTS", "OPENMOFI_S3_CONNECT_TIMEOUT_S", "OPENMOFI_S3_READ_TIMEOUT_S"],
+)
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon"])
+def test_a_number_that_cannot_be_meant_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError, match=variable):
         open_store("s3://bucket/x")
 
 
