@@ -28,6 +28,7 @@ PLACES = {
     "link_entities": "tables/mentions",
     "label_images": "tables/entity_scores",
     "detect_text": "tables/text_regions",
+    "assemble_dataset, facts": "tables/dataset_facts",
     "assemble_dataset": "datasets",
     "build_shards": "training_shards",
 }

@@ -70,6 +70,7 @@ def publish_tables(database: Database, job: Job, digest: str, loaded: Loaded) ->
 
 def _made_from(job: Job, loaded: Loaded) -> dict[str, Any]:
     """What a manifest says of its inputs and decisions."""
+    base = job.knowledge_base_uri
     return {
         **job.provenance(),
         "format": FORMAT,
@@ -82,7 +83,10 @@ def _made_from(job: Job, loaded: Loaded) -> dict[str, Any]:
         "table_digests": {kind: v.digest for kind, v in job.tables.versions.items()},
         "facts": f"manifests/{loaded.facts.stage}/{loaded.facts.digest}.json",
         "digests": job.tables.digests,
-        "knowledge_base_uri": job.knowledge_base_uri,
+        # In this root it is found by its digest, wherever the root is copied to.
+        "knowledge_base_uri": (
+            "" if base.startswith(f"{job.tables.store.uri}/manifests/") else base
+        ),
         "model": job.tables.digests.get("entity_scores", {}).get("model", ""),
     }
 

@@ -206,9 +206,10 @@ def _is_same(tar: TarReader, row: dict[str, Any], texts: dict[str, Any]) -> bool
 def knowledge_base_uri(dataset: Dataset) -> str:
     """The knowledge base's manifest, in the version's own store if it is there; may be empty."""
     digest, uri = dataset.content["knowledge_base"], str(dataset.content["knowledge_base_uri"])
-    # By digest: the root may have been copied since.
     key = f"manifests/knowledge_base/{digest}.json"
-    return f"{dataset.store.uri}/{key}" if digest and dataset.store.exists(key) else uri
+    if digest and (not uri or dataset.store.exists(key)):
+        return f"{dataset.store.uri}/{key}"
+    return uri
 
 
 def check_knowledge_base(dataset: Dataset, findings: Findings, *, deep: bool) -> None:
