@@ -14,6 +14,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     actions = room.add_subparsers(title="actions", required=True, metavar="ACTION")
     _add_run(actions)
     _add_arrays(actions)
+    _add_hashes(actions)
     retrieval = actions.add_parser(
         "retrieval", help="GPR1200's mAP in percent, with and without the self-match"
     )
@@ -57,12 +58,33 @@ def _add_arrays(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     arrays.set_defaults(run=_arrays)
 
 
+def _add_hashes(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    hashes = actions.add_parser(
+        "hashes", help="list a set's hashes, for assembly where its pictures may not be"
+    )
+    hashes.add_argument("data", help="as --data of run")
+    hashes.add_argument("--out", required=True, type=Path, metavar="LIST.txt")
+    hashes.set_defaults(run=_hashes)
+
+
 def _add_tested(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embeddings", required=True, type=Path, metavar="E.npy", help="floats, N x D"
     )
     parser.add_argument("--labels", required=True, type=Path, metavar="L.npy", help="N integers")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _hashes(arguments: argparse.Namespace) -> None:
+    from openmofi.evaluation_data.hash_list import write_hash_list
+    from openmofi.evaluation_data.layouts import read_evaluation_data
+
+    images = read_evaluation_data(arguments.data).images
+    broken = write_hash_list(images, arguments.out)
+    print(
+        f"{arguments.out}: {len(images.paths)} images of set {images.digest}, "
+        f"{broken} of which do not decode"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> None:

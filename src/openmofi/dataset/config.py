@@ -60,7 +60,7 @@ class AssembleConfig(Section):
     text: TextRule = TextRule()
     heads: Mapping[str, HeadRule] = Field({})  # by a name of your choice
     duplicates: DuplicateRule = DuplicateRule()
-    evaluation_sets: tuple[str, ...] = ()  # folders or captions files, in the layouts of evaluation
+    evaluation_sets: tuple[str, ...] = ()  # in the layouts of evaluation, or lists of hashes
     evaluation_bits: int | None = Field(4, ge=0, le=16)  # as perceptual_bits, against those sets
     evaluation_cosine: float | None = Field(None, gt=0, le=1)  # as embedding_cosine, against them
     min_images_per_entity: int = Field(5, ge=1)

@@ -1,12 +1,15 @@
 """Scope: evaluation sets in every layout: what is dropped for them, and what is recorded."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from openmofi.errors import InputError
+from openmofi.evaluation_data.hash_list import write_hash_list
 from openmofi.evaluation_data.layouts import read_evaluation_data
-from support.assembly import assemble, dropped, pool_of
+from support.assembly import assemble, dropped, embedded, pool_of
 from support.evaluation_layouts import KNOWN_LAYOUTS, known_coco
 from support.tables import Pool, labelled, noise_jpeg
 
@@ -60,8 +63,37 @@ def test_hashes_of_a_set_are_kept_for_the_next_assembly(
 ) -> None:
     data = KNOWN_LAYOUTS[0](tmp_path / "set", pictures(), noise_jpeg(LEARNED))
     first = assemble(crawl, knowledge_base, evaluation_sets=[str(data)])
-    monkeypatch.setattr("openmofi.dataset.assembly.held_out.decode_image", None)
+    monkeypatch.setattr("openmofi.evaluation_data.hash_list.decode_image", None)
     near = {"evaluation_sets": [str(data)], "evaluation_bits": 3}
     assert dropped(assemble(crawl, knowledge_base, **near)) == dropped(first)
     (kept_hashes,) = first.store.list("evaluation_hashes/")
     assert kept_hashes.key.endswith(f"/{first.content['checked_against'][0]}.npy")
+
+
+@pytest.mark.parametrize("write", KNOWN_LAYOUTS)
+def test_a_list_of_hashes_does_what_the_pictures_do(
+    crawl: Pool, knowledge_base: str, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    data = write(tmp_path / "set", pictures(), noise_jpeg(LEARNED))
+    whole = assemble(crawl, knowledge_base, evaluation_sets=[str(data)])
+    listed = tmp_path / "list.txt"
+    write_hash_list(read_evaluation_data(data).images, listed)
+    shutil.rmtree(data)
+    for made_of_pictures in ("manifests/dataset/", "tables/dataset_facts/", "evaluation_hashes/"):
+        for info in list(whole.store.list(made_of_pictures)):
+            whole.store.delete(info.key)
+    made = assemble(crawl, knowledge_base, evaluation_sets=[str(listed)])
+    assert dropped(made) == {f"a/{row}": "evaluation_overlap" for row in range(3)}
+    assert made.content["checked_against"] == whole.content["checked_against"]
+    assert made.content["content_digest"] == whole.content["content_digest"]
+
+
+def test_a_list_has_no_pictures_to_compare_by_embedding(
+    crawl: Pool, knowledge_base: str, tmp_path: Path
+) -> None:
+    data = KNOWN_LAYOUTS[0](tmp_path / "set", pictures(), noise_jpeg(LEARNED))
+    listed = tmp_path / "list.txt"
+    write_hash_list(read_evaluation_data(data).images, listed)
+    pool = embedded(crawl, {"a": [[1, 0]] * 5})
+    with pytest.raises(InputError, match=r"list\.txt is a list of hashes; name the set's folder"):
+        assemble(pool, knowledge_base, evaluation_sets=[str(listed)], evaluation_cosine=0.9)

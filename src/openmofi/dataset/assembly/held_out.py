@@ -1,6 +1,5 @@
 """Which samples an evaluation set holds too: the same bytes, or a hash that differs in few bits."""
 
-import contextlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
+from openmofi.evaluation_data.hash_list import HashList, picture_hash
 from openmofi.evaluation_data.image_set import ImageSet
-from openmofi.images import ImageProblemError, decode_image, perceptual_hash
 from openmofi.progress import bar
 from openmofi.storage import Store
 
@@ -48,13 +47,16 @@ class HeldOut:
         return found
 
 
-def evaluation_hashes(store: Store, sets: Iterable[ImageSet]) -> Hashes:
+def evaluation_hashes(store: Store, sets: Iterable[ImageSet | HashList]) -> Hashes:
     """Perceptual hashes of all images of the evaluation sets that decode, sorted, distinct.
 
     Those of a set are kept in the store, so that the next assembly decodes none of its images.
     """
     found = [np.zeros(0, np.uint64)]
     for images in sets:
+        if isinstance(images, HashList):
+            found.append(np.array(images.hashes, np.uint64))
+            continue
         key = f"evaluation_hashes/{images.digest}.npy"
         if not store.exists(key):
             sink = io.BytesIO()
@@ -66,8 +68,9 @@ def evaluation_hashes(store: Store, sets: Iterable[ImageSet]) -> Hashes:
 
 def _hashes(images: ImageSet) -> Iterator[int]:
     for path in bar(images.paths, label="evaluation images", unit="image"):
-        with contextlib.suppress(ImageProblemError):  # its bytes are still compared, by image id
-            yield perceptual_hash(decode_image(path.read_bytes()))
+        found = picture_hash(path)
+        if found is not None:  # else its bytes are still compared, by image id
+            yield found
 
 
 def near_any(hashes: Hashes, others: Hashes, bits: int) -> Flags:

@@ -22,8 +22,8 @@ from openmofi.dataset.takedown.tombstones import Tombstones, read_tombstones
 from openmofi.dataset.versions.parent import find_parent
 from openmofi.dataset.versions.version import KIND, read_dataset
 from openmofi.errors import InputError
+from openmofi.evaluation_data.hash_list import HashList, read_held_out
 from openmofi.evaluation_data.image_set import ImageSet
-from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.keys import hash_json
 from openmofi.progress import say
 from openmofi.textregions.rule import has_second_look
@@ -44,7 +44,7 @@ class Job:
     knowledge_base: Optional["KnowledgeBase"]
     knowledge_base_uri: str
     parent: Manifest | None
-    evaluation_sets: Sequence[ImageSet]
+    evaluation_sets: Sequence[ImageSet | HashList]
     tombstones: Tombstones
     heads: Mapping[str, BoundedHead]
     cut: Cut
@@ -75,8 +75,8 @@ class Job:
         }
 
     def checked_against(self) -> list[str]:
-        """Digests of the evaluation sets."""
-        return [images.digest for images in self.evaluation_sets]
+        """Digests of the evaluation sets, whether their images were at hand or a list."""
+        return [one.digest for one in self.evaluation_sets]
 
     def row_rules(self) -> RowRules:
         """What decides facts; may hash and embed the evaluation sets' images."""
@@ -100,7 +100,8 @@ class Job:
         if cosine is None or not self.evaluation_sets:
             return ImageRules(heads)
         model = _embedded_by(self.tables)
-        vectors = evaluation_vectors(self.tables.store, model, self.evaluation_sets)
+        sets = [one for one in self.evaluation_sets if isinstance(one, ImageSet)]
+        vectors = evaluation_vectors(self.tables.store, model, sets)
         return ImageRules(heads, vectors, cosine)
 
     def _held_out(self) -> HeldOut:
@@ -146,12 +147,22 @@ def prepare(
         knowledge_base=loaded,
         knowledge_base_uri=knowledge_base,
         parent=_read_parent(followed, tables) if followed else None,
-        # The images that evaluation tests on, and no others: ImageNet's train is for learning.
-        evaluation_sets=[read_evaluation_data(one).images for one in config.evaluation_sets],
+        evaluation_sets=_read_evaluation_sets(config),
         tombstones=read_tombstones(tables.store),
         heads=read_heads(config.heads, _embedded_by(tables)),
         cut=read_cut(config, tables),
     )
+
+
+def _read_evaluation_sets(config: AssembleConfig) -> list[ImageSet | HashList]:
+    found = [read_held_out(one) for one in config.evaluation_sets]
+    for name, one in zip(config.evaluation_sets, found, strict=True):
+        if config.evaluation_cosine is not None and isinstance(one, HashList):
+            raise InputError(
+                f"evaluation_cosine compares pictures, and {name} is a list of hashes; name the "
+                "set's folder, or leave evaluation_cosine out"
+            )
+    return found
 
 
 def _read_parent(uri: str, tables: PoolTables) -> Manifest:
