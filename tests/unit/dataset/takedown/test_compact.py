@@ -24,26 +24,11 @@ from support.takedowns import (
     Filled,
     copy_of,
     everything,
-    filled_store,
     picture,
     pool_rows,
     traces,
     uid_of,
-    url,
 )
-
-
-@pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Filled:
-    """Where sample `TAKEN` was taken down by its URL, and nothing is compacted yet."""
-    filled = filled_store(tmp_path_factory.mktemp("compact"))
-    forget(str(filled.root), urls=[url(TAKEN)])
-    return filled
-
-
-@pytest.fixture
-def filled(once: Filled, tmp_path: Path) -> Filled:
-    return copy_of(once, tmp_path / "root")
 
 
 def test_nothing_is_left_of_it_in_any_byte_of_any_object(filled: Filled) -> None:

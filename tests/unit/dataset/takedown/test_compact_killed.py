@@ -18,24 +18,10 @@ from support.takedowns import (
     alt_text,
     copy_of,
     everything,
-    filled_store,
     picture,
     traces,
     url,
 )
-
-
-@pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Filled:
-    """Where sample `TAKEN` was taken down by its URL, and nothing is compacted yet."""
-    filled = filled_store(tmp_path_factory.mktemp("compact"))
-    forget(str(filled.root), urls=[url(TAKEN)])
-    return filled
-
-
-@pytest.fixture
-def filled(once: Filled, tmp_path: Path) -> Filled:
-    return copy_of(once, tmp_path / "root")
 
 
 def test_the_record_names_every_object_with_its_digests(filled: Filled) -> None:

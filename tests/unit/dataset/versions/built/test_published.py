@@ -27,21 +27,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built.of(tmp_path_factory.mktemp("built"), "a", "ab", "abc")
 
 
-@pytest.fixture
-def root(built: Built) -> Path:
-    return built.root
-
-
-@pytest.fixture
-def knowledge_base(built: Built) -> str:
-    return built.knowledge_base
-
-
-@pytest.fixture
-def versions(built: Built) -> list[Manifest]:
-    return built.restored()
-
-
 def main(store: object) -> str:
     """The digest that `main` stands for."""
     return read_dataset(f"{store.uri}@main").manifest.digest

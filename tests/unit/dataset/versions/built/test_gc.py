@@ -36,15 +36,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture
-def root(built: Built) -> Path:
-    return built.root
-
-
-@pytest.fixture
-def versions(built: Built) -> list[Manifest]:
-    made = built.restored()
-    age(built.root)
-    return made
+def versions(versions: list[Manifest], root: Path) -> list[Manifest]:
+    age(root)
+    return versions
 
 
 def is_looked_at(key: str) -> bool:

@@ -34,20 +34,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture
-def root(built: Built) -> Path:
-    return built.root
-
-
-@pytest.fixture
-def knowledge_base(built: Built) -> str:
-    return built.knowledge_base
-
-
-@pytest.fixture
-def versions(built: Built) -> list[Manifest]:
-    made = built.restored()
-    age(built.root)
-    return made
+def versions(versions: list[Manifest], root: Path) -> list[Manifest]:
+    age(root)
+    return versions
 
 
 def test_a_new_version_stays_with_all_that_it_names(

@@ -35,21 +35,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built.of(tmp_path_factory.mktemp("built"), "ab")
 
 
-@pytest.fixture
-def root(built: Built) -> Path:
-    return built.root
-
-
-@pytest.fixture
-def knowledge_base(built: Built) -> str:
-    return built.knowledge_base
-
-
-@pytest.fixture
-def version(built: Built) -> Manifest:
-    return built.restored()[0]
-
-
 def named(report: Report, key: str) -> bool:
     return any(key.startswith(one.key) or key in one.what for one in report.problems)
 

@@ -32,11 +32,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture
-def versions(built: Built) -> list[Manifest]:
-    return built.restored()
-
-
-@pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "empty"))
 

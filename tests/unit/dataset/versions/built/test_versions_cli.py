@@ -21,16 +21,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built.of(tmp_path_factory.mktemp("built"), "a", "ab", "abc")
 
 
-@pytest.fixture
-def versions(built: Built) -> list[Manifest]:
-    return built.restored()
-
-
-@pytest.fixture
-def root(built: Built) -> Path:
-    return built.root
-
-
 def said(capsys: Output, *arguments: str) -> list[str]:
     """Lines of a command that ends well."""
     capsys.readouterr()
