@@ -6,7 +6,7 @@ from typing import Any
 from openmofi.dataset.versions.parent import find_parent
 from openmofi.dataset.versions.version import read_dataset
 from openmofi.errors import InputError
-from openmofi.evaluation_data.hash_list import read_held_out
+from openmofi.evaluation_data.hash_list import is_hash_list, read_hash_list
 from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.ingest.run import describe_group, plan_groups
 from openmofi.storage import open_store
@@ -85,7 +85,10 @@ def _check_evaluation_sets(arguments: dict[str, Any]) -> None:
         sets[arguments["evaluation_data"]] = "evaluation_data"
     for data, name in sets.items():
         try:
-            read_evaluation_data(data) if name == "evaluation_data" else read_held_out(data)
+            if is_hash_list(data) and name != "evaluation_data":
+                read_hash_list(data)
+            else:
+                read_evaluation_data(data)
         except InputError as error:
             raise InputError(f"'{name}': {error}") from None
 

@@ -76,11 +76,16 @@ def _add_tested(parser: argparse.ArgumentParser) -> None:
 
 
 def _hashes(arguments: argparse.Namespace) -> None:
-    from openmofi.evaluation_data.hash_list import write_hash_list
+    from openmofi.errors import InputError
+    from openmofi.evaluation_data.hash_list import hash_list_text, is_hash_list
     from openmofi.evaluation_data.layouts import read_evaluation_data
+    from openmofi.files import write_text
 
+    if not is_hash_list(arguments.out):
+        raise InputError(f"--out {arguments.out} must end in .txt, by which a list is known")
     images = read_evaluation_data(arguments.data).images
-    broken = write_hash_list(images, arguments.out)
+    text, broken = hash_list_text(images)
+    write_text(text, arguments.out)
     print(
         f"{arguments.out}: {len(images.paths)} images of set {images.digest}, "
         f"{broken} of which do not decode"

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from openmofi.errors import InputError
 from openmofi.evaluation_data.image_set import ImageSet, local_path
-from openmofi.evaluation_data.layouts import read_evaluation_data
-from openmofi.files import write_text
 from openmofi.images import ImageProblemError, decode_image, perceptual_hash
 from openmofi.keys import hash_bytes
 from openmofi.progress import bar
@@ -41,17 +39,6 @@ def is_hash_list(data: str | Path) -> bool:
     return local_path(data).suffix == ".txt"
 
 
-def read_held_out(data: str | Path) -> ImageSet | HashList:
-    """What training keeps clear of: the images that a set tests on, or the list of them.
-
-    ImageNet's ``train`` is for learning, and no part of it.
-
-    Raises:
-        InputError: It is not there, or neither.
-    """
-    return read_hash_list(data) if is_hash_list(data) else read_evaluation_data(data).images
-
-
 def picture_hash(path: Path) -> int | None:
     """The perceptual hash of a picture; None if it does not decode."""
     try:
@@ -60,24 +47,17 @@ def picture_hash(path: Path) -> int | None:
         return None
 
 
-def write_hash_list(images: ImageSet, out: Path) -> int:
-    """Write the list of a set; return how many pictures of it do not decode.
-
-    Raises:
-        InputError: The file does not end in ``.txt``.
-    """
-    if not is_hash_list(out):
-        raise InputError(f"{out} must end in .txt, by which a list is known")
+def hash_list_text(images: ImageSet) -> tuple[str, int]:
+    """The list of a set, and how many of its pictures do not decode."""
     hashes = [picture_hash(path) for path in bar(images.paths, label="hashes", unit="image")]
     rows = zip(images.image_ids, hashes, strict=True)
     lines = [f"{one} {_NONE if found is None else f'{found:016x}'}" for one, found in rows]
     body = "\n".join([_HEAD, f"set {images.digest}", *lines])
-    write_text(f"{body}\nend {hash_bytes(body.encode())}\n", out)
-    return hashes.count(None)
+    return f"{body}\nend {hash_bytes(body.encode())}\n", hashes.count(None)
 
 
 def read_hash_list(data: str | Path) -> HashList:
-    """Read what `write_hash_list` has written.
+    """Read what `hash_list_text` has made.
 
     Raises:
         InputError: It is not there, is no such list, or was changed since.

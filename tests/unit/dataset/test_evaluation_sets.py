@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from openmofi.errors import InputError
-from openmofi.evaluation_data.hash_list import write_hash_list
+from openmofi.evaluation_data.hash_list import hash_list_text
 from openmofi.evaluation_data.layouts import read_evaluation_data
 from support.assembly import assemble, dropped, embedded, pool_of
 from support.evaluation_layouts import KNOWN_LAYOUTS, known_coco
@@ -77,7 +77,7 @@ def test_a_list_of_hashes_does_what_the_pictures_do(
     data = write(tmp_path / "set", pictures(), noise_jpeg(LEARNED))
     whole = assemble(crawl, knowledge_base, evaluation_sets=[str(data)])
     listed = tmp_path / "list.txt"
-    write_hash_list(read_evaluation_data(data).images, listed)
+    listed.write_text(hash_list_text(read_evaluation_data(data).images)[0])
     shutil.rmtree(data)
     for made_of_pictures in ("manifests/dataset/", "tables/dataset_facts/", "evaluation_hashes/"):
         for info in list(whole.store.list(made_of_pictures)):
@@ -93,7 +93,7 @@ def test_a_list_has_no_pictures_to_compare_by_embedding(
 ) -> None:
     data = KNOWN_LAYOUTS[0](tmp_path / "set", pictures(), noise_jpeg(LEARNED))
     listed = tmp_path / "list.txt"
-    write_hash_list(read_evaluation_data(data).images, listed)
+    listed.write_text(hash_list_text(read_evaluation_data(data).images)[0])
     pool = embedded(crawl, {"a": [[1, 0]] * 5})
     with pytest.raises(InputError, match=r"list\.txt is a list of hashes; name the set's folder"):
         assemble(pool, knowledge_base, evaluation_sets=[str(listed)], evaluation_cosine=0.9)

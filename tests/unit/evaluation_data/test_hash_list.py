@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from openmofi.cli import main
 from openmofi.errors import InputError
-from openmofi.evaluation_data.hash_list import read_hash_list, write_hash_list
+from openmofi.evaluation_data.hash_list import hash_list_text, read_hash_list
 from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.images import decode_image, perceptual_hash
 from support.evaluation import write_image_set
@@ -20,7 +21,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def listed(folder: Path, tmp_path: Path) -> Path:
-    assert write_hash_list(read_evaluation_data(folder).images, tmp_path / "list.txt") == 1
+    text, broken = hash_list_text(read_evaluation_data(folder).images)
+    assert broken == 1
+    (tmp_path / "list.txt").write_text(text)
     return tmp_path / "list.txt"
 
 
@@ -61,7 +64,14 @@ def test_what_is_no_list_is_named(tmp_path: Path) -> None:
         read_hash_list(notes)
 
 
-def test_a_list_is_known_by_its_ending(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"list\.csv must end in \.txt"):
-        write_hash_list(read_evaluation_data(folder).images, tmp_path / "list.csv")
-    assert not (tmp_path / "list.csv").exists()
+def test_the_command_writes_the_list_and_no_file_that_is_not_known_as_one(
+    folder: Path, listed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = listed.with_name("by-command.txt")
+    assert main(["evaluate", "hashes", str(folder), "--out", str(out)]) == 0
+    assert out.read_text() == listed.read_text()
+    assert "1 of which do not decode" in capsys.readouterr().out
+    other = listed.with_name("list.csv")
+    assert main(["evaluate", "hashes", str(folder), "--out", str(other)]) == 2
+    assert "list.csv must end in .txt" in capsys.readouterr().err
+    assert not other.exists()

@@ -22,8 +22,9 @@ from openmofi.dataset.takedown.tombstones import Tombstones, read_tombstones
 from openmofi.dataset.versions.parent import find_parent
 from openmofi.dataset.versions.version import KIND, read_dataset
 from openmofi.errors import InputError
-from openmofi.evaluation_data.hash_list import HashList, read_held_out
+from openmofi.evaluation_data.hash_list import HashList, is_hash_list, read_hash_list
 from openmofi.evaluation_data.image_set import ImageSet
+from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.keys import hash_json
 from openmofi.progress import say
 from openmofi.textregions.rule import has_second_look
@@ -155,7 +156,11 @@ def prepare(
 
 
 def _read_evaluation_sets(config: AssembleConfig) -> list[ImageSet | HashList]:
-    found = [read_held_out(one) for one in config.evaluation_sets]
+    # The images that evaluation tests on, and no others: ImageNet's train is for learning.
+    found = [
+        read_hash_list(one) if is_hash_list(one) else read_evaluation_data(one).images
+        for one in config.evaluation_sets
+    ]
     for name, one in zip(config.evaluation_sets, found, strict=True):
         if config.evaluation_cosine is not None and isinstance(one, HashList):
             raise InputError(
