@@ -12,7 +12,7 @@ from openmofi.keys import content_digest, hash_json
 from openmofi.progress import say
 from openmofi.records import to_parquet
 from openmofi.storage import Store
-from openmofi.versions import Manifest, write_manifest
+from openmofi.versions import Manifest, manifest_key, write_manifest
 
 _VERSION = 1
 
@@ -32,7 +32,7 @@ def permute_labels(dataset: str, seed: int = 0) -> str:
     source = read_dataset(dataset)
     store = source.store
     digest = hash_json(["permuted_labels", _VERSION, source.manifest.digest, seed])
-    if store.exists(f"manifests/dataset/{digest}.json"):
+    if store.exists(manifest_key("dataset", digest)):
         say(f"permuted labels: reused data set {digest}")
         return Manifest(store, "dataset", digest).uri
     kept = [source.kept(shard) for shard in source.shards]

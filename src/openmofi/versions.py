@@ -7,7 +7,7 @@ after them, the JSON last; so a manifest that is there is complete.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -94,7 +94,7 @@ class Manifest:
     @property
     def uri(self) -> str:
         """The address that steps hand on."""
-        return f"{self.store.uri}/{_key(self.kind, self.digest)}"
+        return f"{self.store.uri}/{manifest_key(self.kind, self.digest)}"
 
 
 def sum_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -106,15 +106,21 @@ def sum_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _key(kind: str, digest: str) -> str:
+def manifest_key(kind: str, digest: str) -> str:
+    """Where the manifest of a kind and digest lies in its store."""
     return f"{_FOLDER}/{kind}/{digest}.json"
+
+
+def index_key(stage: str, digest: str) -> str:
+    """Where the index of a table lies."""
+    return f"{_FOLDER}/{stage}/{digest}.parquet"
 
 
 def write_manifest(store: Store, kind: str, digest: str, content: Mapping[str, Any]) -> Manifest:
     """Publish: one small write, after everything that ``content`` names is in the store."""
     body = {"kind": kind, "digest": digest, "schema_version": SCHEMA_VERSION, **content}
     text = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False)
-    store.put(_key(kind, digest), text.encode())
+    store.put(manifest_key(kind, digest), text.encode())
     return Manifest(store, kind, digest, body)
 
 
@@ -144,19 +150,30 @@ def read_manifest(uri: str, kind: str) -> Manifest:
     return Manifest(store, kind, content["digest"], content)
 
 
+def read_manifests(store: Store, kind: str) -> Iterator[Manifest]:
+    """All manifests of a kind in a store, by digest.
+
+    Raises:
+        InputError: One of them is damaged, or of another format version.
+    """
+    for info in store.list(f"{_FOLDER}/{kind}/"):
+        if info.key.endswith(".json"):
+            yield read_manifest(f"{store.uri}/{info.key}", kind)
+
+
 def write_table_version(store: Store, version: TableVersion) -> str:
     """Write the index of a table, then its manifest; return the manifest's URI."""
     rows = [
         {**asdict(e), "counts": _dumps(e.counts), "totals": _dumps(e.totals)}
         for e in version.shards
     ]
-    index_key = f"{_FOLDER}/{version.stage}/{version.digest}.parquet"
-    store.put(index_key, to_parquet(pa.Table.from_pylist(rows, schema=_INDEX)))
+    index = index_key(version.stage, version.digest)
+    store.put(index, to_parquet(pa.Table.from_pylist(rows, schema=_INDEX)))
     content = {
         "stage_version": version.stage_version,
         "config": dict(version.config),
         "digests": dict(version.digests),
-        "index": index_key,
+        "index": index,
         "shards": len(version.shards),
         "rows": sum(e.rows for e in version.shards),
         "bytes": sum(e.bytes for e in version.shards),

@@ -12,6 +12,7 @@ from openmofi.dataset.assembly.loading import Loaded, load_facts
 from openmofi.dataset.assembly.publish_tables import publish_tables
 from openmofi.dataset.config import AssembleConfig
 from openmofi.dataset.duplicates.settle import settle_duplicates
+from openmofi.dataset.versions.published import version_key
 from openmofi.dataset.versions.version import KIND
 from openmofi.errors import InputError
 from openmofi.progress import say, timed
@@ -74,7 +75,7 @@ def assemble_dataset(
         say(f"assemble: nothing is new since the parent {job.parent.digest}")
         return job.parent.uri
     digest = job.recipe()
-    if job.tables.store.exists(f"manifests/{KIND}/{digest}.json"):
+    if job.tables.store.exists(version_key(digest)):
         say(f"assemble: reused data set {digest}")
         return Manifest(job.tables.store, KIND, digest).uri
     return assemble_job(job, digest, workers=workers, resources=allowed)

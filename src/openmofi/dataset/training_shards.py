@@ -31,7 +31,7 @@ from openmofi.keys import hash_file, hash_json
 from openmofi.progress import bar, say
 from openmofi.records import TRAINING_SAMPLES, from_parquet, from_rows, to_parquet
 from openmofi.shards import TarSample, write_tar
-from openmofi.versions import Manifest, write_manifest
+from openmofi.versions import Manifest, manifest_key, write_manifest
 
 KIND = "training_shards"
 STAGE_VERSION = 1
@@ -63,7 +63,7 @@ def build_shards(dataset: str, *, config: Mapping[str, Any] | None = None, worke
     gone = forgotten_uids(source, read_tombstones(source.store))
     recipe = [KIND, STAGE_VERSION, source.manifest.digest, parsed.model_dump()]
     digest = hash_json([*recipe, gone] if gone else recipe)
-    if source.store.exists(f"manifests/{KIND}/{digest}.json"):
+    if source.store.exists(manifest_key(KIND, digest)):
         say(f"training shards: reused {digest}")
         return Manifest(source.store, KIND, digest).uri
     vocabulary = source.vocabulary()

@@ -31,7 +31,7 @@ from openmofi.errors import InputError, OpenMofiError
 from openmofi.keys import hash_folder, recipe_key
 from openmofi.progress import say
 from openmofi.storage import Store, open_store, put_folder
-from openmofi.versions import Manifest, write_manifest
+from openmofi.versions import Manifest, manifest_key, write_manifest
 
 STAGE_VERSION = 3
 
@@ -71,7 +71,7 @@ def build_knowledge_base(
     sources = _sources(wikidata, wordnet, csv, merge, root, settings, workers)
     digest = _recipe(sources, settings, encoder)
     store = open_store(root)
-    if store.exists(f"manifests/{KIND}/{digest}.json"):
+    if store.exists(manifest_key(KIND, digest)):
         say(f"{KIND}: {digest} reused; its sources and settings have not changed")
         return Manifest(store, KIND, digest).uri
     return _publish(store, sources, settings, digest, encoder)

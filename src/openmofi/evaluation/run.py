@@ -31,7 +31,7 @@ from openmofi.keys import recipe_key
 from openmofi.models.device import check_device
 from openmofi.progress import say
 from openmofi.storage import Store, open_store
-from openmofi.versions import Manifest, read_manifest, write_manifest
+from openmofi.versions import Manifest, manifest_key, read_manifest, write_manifest
 
 KIND = "evaluation"
 REPORT_VERSION = 3  # raised by hand when the report or the manifest changes for the same scores
@@ -90,7 +90,7 @@ def _finished(bench: Bench, embedders: Mapping[str, Embedder], request: _Request
     """URI of the evaluation if it was done before, tracked once more; else empty."""
     key = _recipe(bench, embedders)
     uri = Manifest(bench.store, KIND, key).uri
-    if not bench.store.exists(f"manifests/{KIND}/{key}.json"):
+    if not bench.store.exists(manifest_key(KIND, key)):
         return ""
     say(f"evaluate: reused {uri}")
     if request.pipeline_run or os.environ.get("MLFLOW_RUN_ID"):

@@ -9,7 +9,7 @@ from openmofi.models.folder import CONFIG_FILE, read_folder_config
 from openmofi.models.transformers_files import CONFIG
 from openmofi.models.transformers_folder import OPEN_CLIP, TRANSFORMERS, find_layout
 from openmofi.storage import Store, put_folder
-from openmofi.versions import write_manifest
+from openmofi.versions import manifest_key, write_manifest
 
 
 def publish_model(
@@ -32,7 +32,7 @@ def publish_model(
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     files = {path.relative_to(folder).as_posix(): hash_file(path) for path in paths}
     digest = hash_json(sorted(map(list, files.items())))
-    key = f"manifests/model/{digest}.json"
+    key = manifest_key("model", digest)
     if store.exists(key):
         return f"{store.uri}/{key}"
     put_folder(store, f"models/{digest}", folder)

@@ -12,7 +12,7 @@ from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.progress import bar
 from openmofi.storage import Store
-from openmofi.versions import Manifest
+from openmofi.versions import Manifest, manifest_key
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,7 +43,7 @@ def evaluation_vectors(
     missing = {key: one for key, one in zip(keys, sets, strict=True) if not store.exists(key)}
     if missing:
         manifest = Manifest(store, "model", model)
-        if not (model and store.exists(f"manifests/model/{model}.json")):
+        if not (model and store.exists(manifest_key("model", model))):
             raise InputError(
                 f"evaluation_cosine needs the model that embedded the pool, and {manifest.uri} is "
                 "not there; import it, or leave evaluation_cosine out"

@@ -24,7 +24,7 @@ from openmofi.dataset.versions.version import (
 from openmofi.dataset.vocabulary import grow_vocabulary, read_vocabulary
 from openmofi.progress import timed
 from openmofi.records import to_parquet
-from openmofi.versions import Manifest, TableVersion, write_table_version
+from openmofi.versions import Manifest, TableVersion, manifest_key, write_table_version
 
 # As the card knows them.
 _LABELS = "CREATE VIEW labels AS SELECT id, entity_id, score FROM tags JOIN entities USING (entity)"
@@ -81,7 +81,7 @@ def _made_from(job: Job, loaded: Loaded) -> dict[str, Any]:
         "config": job.config.model_dump(mode="json"),
         "stages": {kind: _stage(table) for kind, table in job.tables.versions.items()},
         "table_digests": {kind: v.digest for kind, v in job.tables.versions.items()},
-        "facts": f"manifests/{loaded.facts.stage}/{loaded.facts.digest}.json",
+        "facts": manifest_key(loaded.facts.stage, loaded.facts.digest),
         "digests": job.tables.digests,
         # In this root it is found by its digest, wherever the root is copied to.
         "knowledge_base_uri": (

@@ -15,7 +15,6 @@ import pyarrow as pa
 from pyarrow import compute
 
 from openmofi.dataset.takedown.compact_tables import FACTS, Rows, without_rows
-from openmofi.dataset.takedown.holders import manifests
 from openmofi.dataset.takedown.rewriting import Rewriting
 from openmofi.dataset.takedown.tombstones import Tombstones
 from openmofi.errors import ShardError
@@ -25,7 +24,7 @@ from openmofi.progress import bar
 from openmofi.records import Status, from_parquet, read_parquet, to_parquet
 from openmofi.shards import TarSample, index_tar
 from openmofi.storage import Store
-from openmofi.versions import ShardEntry, read_table_version, write_table_version
+from openmofi.versions import ShardEntry, read_manifests, read_table_version, write_table_version
 
 _READERS = 16  # tables at once
 _COLUMNS = ["uid", "image_id", "url", "status", "key"]
@@ -174,7 +173,7 @@ def write_new_versions(store: Store, table_keys: Collection[str]) -> None:
     """
     changed = {key: json.loads(store.get(_entry_key(key))) for key in table_keys}
     for kind in sorted({key.split("/")[1] for key in changed}):
-        for manifest in list(manifests(store, kind)):
+        for manifest in list(read_manifests(store, kind)):
             _, version = read_table_version(manifest.uri, kind)
             now = replace(version, shards=tuple(_now(e, changed) for e in version.shards))
             if now.digest != version.digest:

@@ -9,12 +9,11 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import compute
 
-from openmofi.dataset.takedown.holders import manifests
 from openmofi.dataset.takedown.rewriting import Rewriting
 from openmofi.keys import hash_file, hash_json
 from openmofi.records import from_parquet, to_parquet
 from openmofi.shards import TarReader, TarSample, index_tar, write_tar
-from openmofi.versions import Manifest
+from openmofi.versions import Manifest, read_manifests
 
 KIND = "training_shards"
 
@@ -22,7 +21,7 @@ KIND = "training_shards"
 def compact_training_shards(rewriting: Rewriting, uids: Collection[str]) -> int:
     """Rewrite every shard that holds one of these samples; return how many did."""
     gone = pa.array(sorted(uids), pa.string())
-    published = list(manifests(rewriting.store, KIND))
+    published = list(read_manifests(rewriting.store, KIND))
     rewritten = sum(_compact_set(rewriting, manifest, gone) for manifest in published)
     _remove_unfinished(rewriting, {manifest.digest for manifest in published}, gone)
     return rewritten

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from openmofi.dataset.takedown.tombstones import Tombstones, read_tombstones
+from openmofi.dataset.versions.published import version_key
 from openmofi.dataset.versions.version import Dataset, DatasetShard, read_dataset
 from openmofi.records import from_parquet
 from openmofi.versions import Manifest
@@ -54,4 +55,4 @@ def dataset_of(manifest: Manifest) -> Dataset:
     """The version that training shards were built from."""
     # By digest: the root may have been copied since, and dataset_uri names the place of then.
     digest = manifest.content["dataset"]
-    return read_dataset(f"{manifest.store.uri}/manifests/dataset/{digest}.json")
+    return read_dataset(f"{manifest.store.uri}/{version_key(digest)}")

@@ -1,9 +1,7 @@
 """What still holds samples of the pool: versions, training shards, models."""
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 from pyarrow import compute
@@ -11,7 +9,7 @@ from pyarrow import compute
 from openmofi.dataset.versions.version import FORMAT, Dataset
 from openmofi.records import from_parquet
 from openmofi.storage import Store
-from openmofi.versions import Manifest
+from openmofi.versions import Manifest, read_manifests
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def find_holders(store: Store, uids: Collection[str], samples_keys: Collection[s
     versions = [one for one in _versions(store) if _keeps(one, wanted, samples_keys)]
     digests = {one.manifest.digest for one in versions}
     training, held_by_training = [], set()
-    for manifest in manifests(store, "training_shards"):
+    for manifest in read_manifests(store, "training_shards"):
         removed = {uid for gone in manifest.content.get("removed", {}).values() for uid in gone}
         holds = manifest.content["dataset"] in digests and _indexed(manifest, wanted)
         if holds:
@@ -54,22 +52,14 @@ def find_holders(store: Store, uids: Collection[str], samples_keys: Collection[s
             held_by_training.add(manifest.digest)
     models = [
         manifest.uri
-        for manifest in manifests(store, "model")
+        for manifest in read_manifests(store, "model")
         if manifest.content.get("origin", {}).get("training_shards") in held_by_training
     ]
     return Holders(tuple(one.uri for one in versions), tuple(training), tuple(models))
 
 
-def manifests(store: Store, kind: str) -> Iterator[Manifest]:
-    """All of a kind, by digest."""
-    for info in store.list(f"manifests/{kind}/"):
-        if info.key.endswith(".json"):
-            content: dict[str, Any] = json.loads(store.get(info.key))
-            yield Manifest(store, kind, content["digest"], content)
-
-
 def _versions(store: Store) -> Iterator[Dataset]:
-    for manifest in manifests(store, "dataset"):
+    for manifest in read_manifests(store, "dataset"):
         if manifest.content.get("format") == FORMAT:
             yield Dataset(manifest)
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from openmofi.dataset.versions.published import digest_in, manifest_key, read_pointers
+from openmofi.dataset.versions.published import digest_in, read_pointers, version_key
 from openmofi.dataset.versions.references import Named, named_by_versions
 from openmofi.errors import InputError
 from openmofi.progress import bar
 from openmofi.storage import ObjectInfo, Store
-from openmofi.versions import read_manifest
+from openmofi.versions import read_manifest, read_manifests
 
 DAY_S = 24 * 3600.0
 
@@ -72,7 +72,7 @@ def plan_gc(store: Store, *, keep: int = 2, older_than_s: float = DAY_S) -> Garb
     young = [info.key for info in manifests if info.modified > newest]
     kept = _published(store, keep) | _learnt_from(store)
     kept |= {digest for key in young for digest in _versions_named(store, key)}
-    kept = {digest for digest in kept if store.exists(manifest_key(digest))}
+    kept = {digest for digest in kept if store.exists(version_key(digest))}
     named = named_by_versions(store, kept, _tables(young))
     named.keys |= set(young)
     unnamed = [info for info in (*manifests, *objects) if info.key not in named]
@@ -104,7 +104,7 @@ def _published(store: Store, keep: int) -> set[str]:
     found: set[str] = set()
     for name, pointer in pointers.items():
         current = digest_in(pointer["dataset"])
-        if not store.exists(manifest_key(current)):
+        if not store.exists(version_key(current)):
             raise InputError(
                 f"{store.uri}: version {current}, published as '{name}', is missing; "
                 "publish another one first"
@@ -119,8 +119,8 @@ def _learnt_from(store: Store) -> set[str]:
     """Digests of the versions that models and registrations name."""
     found = set()
     for kind in ("model", "registration"):
-        for info in store.list(f"manifests/{kind}/"):
-            content = read_manifest(f"{store.uri}/{info.key}", kind).content
+        for manifest in read_manifests(store, kind):
+            content = manifest.content
             origin = content if kind == "registration" else content.get("origin") or {}
             found.add(str(origin.get("dataset", "")))
     return found - {""}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from openmofi.errors import InputError
 from openmofi.storage import Store, open_store
-from openmofi.versions import read_manifest
+from openmofi.versions import manifest_key, read_manifest
 
 if TYPE_CHECKING:
     from openmofi.dataset.versions.version import Dataset
@@ -35,9 +35,9 @@ def pointer_key(name: str) -> str:
     return f"{FOLDER}{name}.json"
 
 
-def manifest_key(digest: str) -> str:
+def version_key(digest: str) -> str:
     """Where the manifest of a version lies; a pointer holds this, so that a copied root works."""
-    return f"{_MANIFESTS}{digest}.json"
+    return manifest_key("dataset", digest)
 
 
 def digest_in(address: str) -> str:
@@ -106,7 +106,7 @@ def publish(dataset: str, *, name: str = "main", why: str, force: bool = False) 
 
     version = read_dataset(dataset)
     pointer = read_pointer(version.store, name)
-    key = manifest_key(version.manifest.digest)
+    key = version_key(version.manifest.digest)
     if pointer.get("dataset") == key:
         return False
     _check_whole(version)
@@ -129,8 +129,8 @@ def ancestors(store: Store, digest: str) -> Iterator[str]:
 
     A version that was removed since is named, and its own parent is not known any more.
     """
-    while digest and store.exists(manifest_key(digest)):
-        content = read_manifest(f"{store.uri}/{manifest_key(digest)}", "dataset").content
+    while digest and store.exists(version_key(digest)):
+        content = read_manifest(f"{store.uri}/{version_key(digest)}", "dataset").content
         digest = digest_in(str(content["parent"]))
         if digest:
             yield digest

@@ -4,15 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from openmofi.dataset.versions.published import digest_in, manifest_key
+from openmofi.dataset.versions.published import digest_in, version_key
 from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.ingest.stage import IngestPairs
 from openmofi.keys import recipe_key
 from openmofi.storage import Store
-from openmofi.versions import TableVersion, read_manifest, read_table_version
-
-SOURCE_PLANS = "manifests/source_plan/"
-TRAINING_SHARDS = "manifests/training_shards/"
+from openmofi.versions import (
+    TableVersion,
+    index_key,
+    manifest_key,
+    read_manifests,
+    read_table_version,
+)
 
 
 @dataclass
@@ -61,15 +64,15 @@ def named_by_versions(
     named, wanted = Named(), set(tables)
     kept = set(datasets)
     for digest in kept:
-        dataset = read_dataset(f"{store.uri}/{manifest_key(digest)}")
-        named.keys.add(manifest_key(digest))
+        dataset = read_dataset(f"{store.uri}/{version_key(digest)}")
+        named.keys.add(version_key(digest))
         named.folders.add(f"datasets/{digest}/")
         wanted |= set(named_tables(dataset).items())
     for kind, digest in sorted(wanted):
         _add_table(named, store, kind, digest)
     for digest, content in training_shards(store).items():
         if content["dataset"] in kept:
-            named.keys.add(f"{TRAINING_SHARDS}{digest}.json")
+            named.keys.add(manifest_key("training_shards", digest))
             named.folders.add(f"training_shards/{digest}/")
     for key, content in _source_plans(store):
         if _was_ingested(content, named.pools):
@@ -79,15 +82,13 @@ def named_by_versions(
 
 def training_shards(store: Store) -> dict[str, Mapping[str, Any]]:
     """Contents of all manifests of training shards, by digest."""
-    found = [digest_in(info.key) for info in store.list(TRAINING_SHARDS)]
-    uris = {digest: f"{store.uri}/{TRAINING_SHARDS}{digest}.json" for digest in found}
-    return {d: read_manifest(uri, "training_shards").content for d, uri in uris.items()}
+    return {one.digest: one.content for one in read_manifests(store, "training_shards")}
 
 
 def _add_table(named: Named, store: Store, kind: str, digest: str) -> None:
-    prefix = f"manifests/{kind}/{digest}"
-    _, version = read_table_version(f"{store.uri}/{prefix}.json", kind)
-    named.keys |= {f"{prefix}.json", f"{prefix}.parquet"}
+    key = manifest_key(kind, digest)
+    _, version = read_table_version(f"{store.uri}/{key}", kind)
+    named.keys |= {key, index_key(kind, digest)}
     for entry in version.shards:
         named.keys |= {entry.table_key, entry_key(entry.table_key), entry.tar_key}
     if kind == IngestPairs.name:
@@ -95,8 +96,8 @@ def _add_table(named: Named, store: Store, kind: str, digest: str) -> None:
 
 
 def _source_plans(store: Store) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for info in store.list(SOURCE_PLANS):
-        yield info.key, read_manifest(f"{store.uri}/{info.key}", "source_plan").content
+    for plan in read_manifests(store, "source_plan"):
+        yield manifest_key(plan.kind, plan.digest), plan.content
 
 
 def _was_ingested(plan: Mapping[str, Any], pools: Iterable[TableVersion]) -> bool:

@@ -13,7 +13,7 @@ from pyarrow import compute
 
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.versions.findings import Findings, Problem
-from openmofi.dataset.versions.published import digest_in, manifest_key, resolve
+from openmofi.dataset.versions.published import digest_in, resolve, version_key
 from openmofi.dataset.versions.references import named_tables
 from openmofi.dataset.versions.verify_inputs import check_knowledge_base, check_tables
 from openmofi.dataset.versions.version import KIND, Dataset, DatasetShard, digest_of, read_dataset
@@ -69,7 +69,7 @@ def verify(uri: str, *, deep: bool = False, again: bool = False) -> Report:
     dataset = _read(uri)
     if not _is_unchanged(dataset, digest_in(uri)):
         what = "has changed: its checksum differs, so nothing that it says was checked"
-        return Report(uri, 0, 0, 0, False, (Problem(manifest_key(digest_in(uri)), what),), ())
+        return Report(uri, 0, 0, 0, False, (Problem(version_key(digest_in(uri)), what),), ())
     findings = Findings(dataset.store, _present(dataset))
     shards = _check(dataset, findings, deep=deep)
     if again:
@@ -198,7 +198,7 @@ def _rows(dataset: Dataset, key: str, digest: str, findings: Findings) -> pa.Tab
 
 def _check_sums(dataset: Dataset, found: _Sums | None, findings: Findings) -> None:
     """The manifest's sums against the rows. Rows that are not whole were told already."""
-    name, content = manifest_key(dataset.manifest.digest), dataset.content
+    name, content = version_key(dataset.manifest.digest), dataset.content
     vocabulary = findings.read(str(content["vocabulary"]), dataset.vocabulary)
     if vocabulary is None or not found or not found.shards:
         return

@@ -5,17 +5,18 @@ from openmofi.dataset.assemble import assemble_job
 from openmofi.dataset.assembly.job import Job, prepare
 from openmofi.dataset.config import AssembleConfig
 from openmofi.dataset.versions.findings import Findings
-from openmofi.dataset.versions.published import digest_in, manifest_key
+from openmofi.dataset.versions.published import digest_in, version_key
 from openmofi.dataset.versions.verify_inputs import knowledge_base_uri
 from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.errors import OpenMofiError
 from openmofi.keys import hash_json
 from openmofi.progress import say
+from openmofi.versions import manifest_key
 
 
 def check_again(dataset: Dataset, findings: Findings) -> None:
     """Note if assembly, given the same tables and decisions, comes to another content."""
-    name = manifest_key(dataset.manifest.digest)
+    name = version_key(dataset.manifest.digest)
     try:
         job = _job(dataset)
         if job.tombstones.digest != dataset.content["tombstones"]:
@@ -35,7 +36,7 @@ def _job(dataset: Dataset) -> Job:
     if config["calibration"]:
         del config["min_score"]  # a default, in whose stead the calibration's cut stands
     given = {
-        kind: [f"{root}/manifests/{kind}/{digest}.json"]
+        kind: [f"{root}/{manifest_key(kind, digest)}"]
         for kind, digest in content["table_digests"].items()
     }
     parsed = parse_config(AssembleConfig, config, where=dataset.uri)
@@ -44,7 +45,7 @@ def _job(dataset: Dataset) -> Job:
 
 def _parent(dataset: Dataset) -> str:
     """Whose class indices go on: where the parent was removed, the version's own, the same ones."""
-    parent = manifest_key(digest_in(str(dataset.content["parent"])))
+    parent = version_key(digest_in(str(dataset.content["parent"])))
     if not dataset.content["parent"]:
         return ""
     return f"{dataset.store.uri}/{parent}" if dataset.store.exists(parent) else dataset.uri
@@ -56,6 +57,6 @@ def _assembled(dataset: Dataset, job: Job) -> str:
     try:
         return str(read_dataset(assemble_job(job, digest)).content["content_digest"])
     finally:
-        store.delete(manifest_key(digest))
+        store.delete(version_key(digest))
         for info in list(store.list(f"datasets/{digest}/")):
             store.delete(info.key)

@@ -24,6 +24,8 @@ from openmofi.versions import (
     Manifest,
     ShardEntry,
     TableVersion,
+    index_key,
+    manifest_key,
     read_manifest,
     read_table_version,
     sum_counts,
@@ -55,7 +57,7 @@ def check_tables(
             continue
         _check_entries(dataset, kind, version, shards, findings)
         if deep:
-            index = f"manifests/{kind}/{version.digest}.parquet"
+            index = index_key(kind, version.digest)
             check = partial(_check_content, dataset, index, findings)
             checked = pool.map(check, version.shards)
             list(bar(checked, label=kind, total=len(version.shards), unit="shard"))
@@ -68,7 +70,7 @@ def _table_version(
     dataset: Dataset, kind: str, digest: str, findings: Findings
 ) -> TableVersion | None:
     """A table's version if its manifest and its index are what the data set names."""
-    key, index = (f"manifests/{kind}/{digest}.{ending}" for ending in ("json", "parquet"))
+    key, index = manifest_key(kind, digest), index_key(kind, digest)
     uri = f"{dataset.store.uri}/{key}"
     manifest = findings.read(key, lambda: read_manifest(uri, kind))
     if not findings.is_there(index) or manifest is None:
@@ -94,7 +96,7 @@ def _check_summary(
 ) -> None:
     """What a table's manifest and the data set's say of the whole, against its shards."""
     kind = version.stage
-    key, index = (f"manifests/{kind}/{manifest.digest}.{end}" for end in ("json", "parquet"))
+    key, index = manifest_key(kind, manifest.digest), index_key(kind, manifest.digest)
     summed: dict[str, Any] = {
         "counts": version.counts,
         "totals": version.totals,
@@ -121,7 +123,7 @@ def _check_entries(
     findings: Findings,
 ) -> None:
     """The same shards, objects that are there, and counts that add up to the samples seen."""
-    index = f"manifests/{kind}/{version.digest}.parquet"
+    index = index_key(kind, version.digest)
     entries = {entry.shard: entry for entry in version.shards}
     if entries.keys() != {shard.shard for shard in shards}:
         findings.add(str(dataset.content["index"]), f"has other shards than {index}")
@@ -206,7 +208,7 @@ def _is_same(tar: TarReader, row: dict[str, Any], texts: dict[str, Any]) -> bool
 def knowledge_base_uri(dataset: Dataset) -> str:
     """The knowledge base's manifest, in the version's own store if it is there; may be empty."""
     digest, uri = dataset.content["knowledge_base"], str(dataset.content["knowledge_base_uri"])
-    key = f"manifests/knowledge_base/{digest}.json"
+    key = manifest_key("knowledge_base", digest)
     if digest and (not uri or dataset.store.exists(key)):
         return f"{dataset.store.uri}/{key}"
     return uri

@@ -21,6 +21,7 @@ from openmofi.storage import Store
 from openmofi.versions import (
     Manifest,
     TableVersion,
+    manifest_key,
     read_manifest,
     read_table_version,
     write_manifest,
@@ -126,7 +127,7 @@ class Dataset:
         if digest is None:
             raise InputError(f"{self.uri} was assembled without {kind}")
         # By digest: the root may have been copied since.
-        return read_table_version(f"{self.store.uri}/manifests/{kind}/{digest}.json", kind)[1]
+        return read_table_version(f"{self.store.uri}/{manifest_key(kind, digest)}", kind)[1]
 
     def parent(self) -> "Dataset | None":
         """The version that it grew from."""
