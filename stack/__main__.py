@@ -7,8 +7,8 @@ from pathlib import Path
 
 from openmofi.errors import InputError, OpenMofiError
 from stack import services, settings
+from stack.secret_files import write_secretly
 from stack.settings import Stack
-from stack.swift import write_secretly
 
 _FOLDER = Path("build/stack")
 
@@ -58,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(arguments: argparse.Namespace) -> int:
     services.check_installed()
-    stack = settings.load(arguments.folder) or settings.create(arguments.folder)
-    with services.locked(stack.folder):
+    with services.locked(arguments.folder):
+        stack = settings.load(arguments.folder) or settings.create(arguments.folder)
         asked = settings.with_ports(
             stack,
             s3=arguments.s3_port,

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from openmofi.errors import InputError
-from stack.swift import write_secretly
+from stack.processes import run_as
+from stack.secret_files import write_secretly
 
 SUPERUSER, ROLE, DATABASE = "postgres", "mlflow", "mlflow"
 _INSTALLED = Path("/usr/lib/postgresql")
@@ -27,12 +28,12 @@ def binaries() -> Path:
     return max(found, key=lambda path: int(path.parts[-2]))
 
 
-def server_user() -> str | None:
+def server_account() -> pwd.struct_passwd | None:
     """Whom PostgreSQL must run as: ``None`` for the caller, unless that is root."""
     if os.getuid() != 0:
         return None
     try:
-        return pwd.getpwnam(_UNPRIVILEGED).pw_name
+        return pwd.getpwnam(_UNPRIVILEGED)
     except KeyError:
         raise InputError(
             f"PostgreSQL does not run as root, and there is no user {_UNPRIVILEGED!r}; "
@@ -44,24 +45,23 @@ def create(data: Path, password: str) -> None:
     """Make the cluster unless it is there. What a killed `create` has left is made anew."""
     if data.is_dir():
         return
-    user = server_user()
+    account = server_account()
     new = data.with_name(f"{data.name}.creating")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
     file = data.with_name("creating.password")
     write_secretly(file, password)
     for path in (new, file):
-        if user:
-            os.chown(path, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+        if account:
+            os.chown(path, account.pw_uid, account.pw_gid)
     try:
-        _initialise(new, file, user)
+        _initialise(new, file, account)
     finally:
         file.unlink()
     new.rename(data)
 
 
-def _initialise(data: Path, password: Path, user: str | None) -> None:
-    account = pwd.getpwnam(user) if user else None
+def _initialise(data: Path, password: Path, account: pwd.struct_passwd | None) -> None:
     made = subprocess.run(
         [
             str(binaries() / "initdb"), "--pgdata", str(data), "--username", SUPERUSER,
@@ -69,18 +69,16 @@ def _initialise(data: Path, password: Path, user: str | None) -> None:
         ],
         cwd="/",
         env={"PATH": os.defpath},
-        user=account.pw_uid if account else None,
-        group=account.pw_gid if account else None,
-        extra_groups=[] if account else None,
         capture_output=True,
         text=True,
         check=False,
+        **run_as(account),
     )  # fmt: skip
     if made.returncode:
         reason = (made.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise InputError(
             f"PostgreSQL cannot use {data}: {reason}; the folders above it must be open to "
-            f"{user or 'you'} (chmod o+x)"
+            f"{account.pw_name if account else 'you'} (chmod o+x)"
         )
 
 

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 MARK = "OPENMOFI_STACK"
 _STOP_S = 30
@@ -22,7 +23,7 @@ def start(
     name: str,
     command: Sequence[str],
     environment: Mapping[str, str],
-    user: str | None = None,
+    account: pwd.struct_passwd | None = None,
 ) -> None:
     """Start a server in the background; its output goes to ``logs/NAME.log``.
 
@@ -31,10 +32,9 @@ def start(
         name: Of the server.
         command: Holds no secret: everyone can read it.
         environment: All of it; nothing of the caller's is passed on but ``PATH`` and ``LANG``.
-        user: Whom it runs as, if not as the caller.
+        account: Whom it runs as, if not as the caller.
     """
     kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-    account = pwd.getpwnam(user) if user else None
     log = os.open(folder / "logs" / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(
@@ -45,10 +45,8 @@ def start(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            user=account.pw_uid if account else None,
-            group=account.pw_gid if account else None,
-            extra_groups=[] if account else None,
             umask=0o077,
+            **run_as(account),
         )
     finally:
         os.close(log)
@@ -56,6 +54,13 @@ def start(
     stat = _stat(process.pid)
     started = stat[2] if stat else ""
     (folder / "run" / f"{name}.pid").write_text(f"{process.pid} {started}\n")
+
+
+def run_as(account: pwd.struct_passwd | None) -> dict[str, Any]:
+    """Options of `subprocess` for a command of another account, with none of our groups."""
+    if account is None:
+        return {}
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
 def running(folder: Path, name: str) -> bool:

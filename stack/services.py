@@ -39,7 +39,9 @@ _START_S = 300  # a starved machine needs them; a server that ends is noticed at
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Let nobody else start or stop this stack meanwhile."""
+    """Let nobody else make, start or stop the stack of this folder meanwhile."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o711, parents=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -51,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
 def check_installed() -> None:
     """Raise `InputError` for the first thing that this machine lacks."""
     postgres.binaries()
-    postgres.server_user()
+    postgres.server_account()
     try:
         swift.swift_python()
     except FileNotFoundError as error:
@@ -124,7 +126,7 @@ def _start_postgres(stack: Stack) -> None:
     postgres.create(data, stack.secrets["postgres_superuser"])
     postgres.open_stale_lock(data)
     command = postgres.command(data, stack.ports.postgres)
-    start(stack.folder, "postgres", command, {}, postgres.server_user())
+    start(stack.folder, "postgres", command, {}, postgres.server_account())
     _wait(stack, "postgres", _postgres_takes_logins)
     passwords = stack.secrets["postgres_superuser"], stack.secrets["postgres_mlflow"]
     postgres.seed(stack.ports.postgres, *passwords)

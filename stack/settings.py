@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from openmofi.errors import InputError
-from stack.swift import write_secretly
+from stack.secret_files import write_secretly
 
 ACCOUNT, BUCKET, MLFLOW_BUCKET = "openmofi", "openmofi", "mlflow"
 PIPELINE, READER, MLFLOW = (f"{ACCOUNT}:{name}" for name in ("pipeline", "reader", "mlflow"))

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from openmofi.errors import OpenMofiError
+from stack.secret_files import write_secretly
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _BACKENDS = ("account", "container", "object")
@@ -164,12 +165,3 @@ def _run(*command: str) -> None:
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
         raise OpenMofiError(f"Swift cannot be set up: {reason}")
-
-
-def write_secretly(path: Path, text: str) -> None:
-    """Replace a file by one that nobody else may read, at no moment."""
-    new = path.with_name(f".writing-{path.name}")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    new.replace(path)

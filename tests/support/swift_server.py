@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.swift import free_ports, prepare, swift_python
+from stack.swift import free_ports, prepare
 
 ACCESS_KEY = "demo:openmofi"  # Swift's s3api takes "account:user"
 SECRET_KEY = "local-tests-only"
@@ -22,10 +22,6 @@ READER_KEY = "demo:reader"  # may do in a bucket what its ACL says: at first not
 READER_SECRET = "local-tests-read"
 BUCKET = "openmofi"
 
-__all__ = [
-    "ACCESS_KEY", "BUCKET", "READER_KEY", "READER_SECRET", "SECRET_KEY", "SwiftServer",
-    "free_ports", "make_bucket", "serving", "swift_python",
-]  # fmt: skip
 _START_S = 30
 _PR_SET_PDEATHSIG = 1
 

@@ -23,7 +23,7 @@ from openmofi.errors import InputError, StorageError
 from openmofi.storage import open_store
 from stack import postgres, services, settings
 from stack.processes import MARK
-from support.swift_server import free_ports
+from stack.swift import free_ports
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -2,14 +2,17 @@
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillWaits
 from pathlib import Path
 
 import pytest
 
 from openmofi.errors import InputError
-from stack import postgres, settings, swift
+from stack import postgres, services, settings
 from stack.__main__ import main
 from stack.processes import stop
+from stack.secret_files import write_secretly
 
 
 def test_ports_that_overlap_are_refused(tmp_path: Path) -> None:
@@ -52,9 +55,25 @@ def test_two_stacks_share_no_secret_and_a_stack_shows_none(tmp_path: Path) -> No
 
 def test_a_damaged_stack_is_one_line(tmp_path: Path) -> None:
     folder = settings.create(tmp_path / "stack").folder
-    swift.write_secretly(folder / "secrets.json", json.dumps({"pipeline": "x"}))
+    write_secretly(folder / "secrets.json", json.dumps({"pipeline": "x"}))
     with pytest.raises(InputError, match="no stack that can be used"):
         settings.load(folder)
+
+
+def test_of_two_first_ups_at_once_the_second_takes_the_stack_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "check_installed", lambda: None)
+    monkeypatch.setattr(services, "up", lambda stack: None)
+    folder = tmp_path / "stack"
+    with ThreadPoolExecutor() as threads:
+        with services.locked(folder):
+            second = threads.submit(main, ["up", "--folder", str(folder)])
+            with pytest.raises(StillWaits):
+                second.result(timeout=0.3)
+            first = settings.create(folder)
+        assert second.result(timeout=30) == 0
+    assert settings.load(folder) == first
 
 
 def test_a_process_that_has_our_number_by_chance_is_not_ended(tmp_path: Path) -> None:
