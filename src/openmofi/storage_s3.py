@@ -97,20 +97,21 @@ class S3Client:
         self, bucket: str, key: str, target: BinaryIO, offset: int = 0, length: int = 0
     ) -> None:
         response = self._client.get_object(bucket, key, offset=offset, length=length)
+        known = None if offset or length else _known_md5(response.headers)
         digest = _md5()
         wanted = int(response.headers.get("Content-Length", -1))
         try:
             for chunk in response.stream(_CHUNK):
                 target.write(chunk)
-                digest.update(chunk)
+                if known:
+                    digest.update(chunk)
         except urllib3.exceptions.HTTPError as error:
             got = response.tell()
             raise CutOffError(f"the body was cut off at {got} of {wanted} bytes") from error
         finally:
             response.close()
             response.release_conn()
-        known = None if offset or length else _known_md5(response.headers)
-        if known not in {None, digest.hexdigest()}:
+        if known and known != digest.hexdigest():
             raise CutOffError("the bytes read are not those that were stored (MD5)")
 
     def exists(self, bucket: str, key: str) -> bool:

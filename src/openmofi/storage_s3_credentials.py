@@ -19,7 +19,7 @@ from minio.credentials import (
     Provider,
 )
 
-NO_CREDENTIALS = (
+_NO_CREDENTIALS = (
     "no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in the "
     "AWS credentials file"
 )
@@ -57,7 +57,7 @@ class FreshCredentials(Provider):
             except ValueError:
                 continue
         if self._platform is None:
-            raise ValueError(NO_CREDENTIALS)
+            raise ValueError(_NO_CREDENTIALS)
         try:
             return self._platform.retrieve()
         except (ValueError, LookupError, SyntaxError, urllib3.exceptions.HTTPError) as error:

@@ -72,10 +72,9 @@ def refuses_ai(fields: Mapping[str, object]) -> bool | None:
 
 def _named(fields: Mapping[str, object], *names: str) -> Iterator[tuple[str, object]]:
     """Fields of these names, in the order of the names."""
+    spelt = {field: str(field).lower().replace("-", "_") for field in fields}
     for name in names:
-        for field, value in fields.items():
-            if str(field).lower().replace("-", "_") == name:
-                yield field, value
+        yield from ((field, fields[field]) for field, own in spelt.items() if own == name)
 
 
 def _refusal(value: object) -> bool | None:
