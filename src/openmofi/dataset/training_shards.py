@@ -23,7 +23,6 @@ from openmofi.config import parse_config
 from openmofi.database import working_database
 from openmofi.dataset.config import ShardsConfig
 from openmofi.dataset.takedown.forgotten import forgotten_uids
-from openmofi.dataset.takedown.tombstones import read_tombstones
 from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.errors import ShardError
 from openmofi.images import image_id
@@ -31,6 +30,7 @@ from openmofi.keys import hash_file, hash_json
 from openmofi.progress import bar, say
 from openmofi.records import TRAINING_SAMPLES, from_parquet, from_rows, to_parquet
 from openmofi.shards import TarSample, write_tar
+from openmofi.tombstones import read_tombstones
 from openmofi.versions import Manifest, manifest_key, write_manifest
 
 KIND = "training_shards"

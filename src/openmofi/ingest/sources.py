@@ -13,7 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from openmofi.dataset.takedown.tombstones import Tombstones, read_tombstones
 from openmofi.errors import InputError, ShardError
 from openmofi.images import sample_uid
 from openmofi.ingest.config import IngestConfig
@@ -25,6 +24,7 @@ from openmofi.progress import bar
 from openmofi.records import from_parquet, to_parquet
 from openmofi.shards import index_tar
 from openmofi.storage import ObjectInfo, Store
+from openmofi.tombstones import Tombstones, read_tombstones
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from openmofi.dataset.takedown.tombstones import TAKEN_DOWN, Tombstones, read_tombstones
 from openmofi.images import image_id, sample_uid
 from openmofi.ingest.checks import Judgement, judge, true_extension
 from openmofi.ingest.reading import RawSample, count_refused, read_samples
@@ -19,6 +18,7 @@ from openmofi.keys import hash_bytes
 from openmofi.records import SAMPLES, Status, from_rows
 from openmofi.shards import TarSample, write_tar
 from openmofi.stage import ShardInput, StageOutput
+from openmofi.tombstones import TAKEN_DOWN, Tombstones, read_tombstones
 from openmofi.versions import sum_counts
 
 STAGE_VERSION = 2

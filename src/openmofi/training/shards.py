@@ -11,12 +11,12 @@ import pyarrow as pa
 from pyarrow import compute
 
 from openmofi.dataset.takedown.forgotten import without_forgotten
-from openmofi.dataset.takedown.tombstones import read_tombstones
 from openmofi.errors import InputError, ShardError, StorageError
 from openmofi.keys import hash_file
 from openmofi.records import TRAINING_SAMPLES, VOCABULARY, checked, empty, from_parquet
 from openmofi.shards import wrong_digest
 from openmofi.storage import Store
+from openmofi.tombstones import read_tombstones
 from openmofi.training.tars import HeldTars, StoredTar, StreamedTars, Tars, shared_folder
 from openmofi.versions import Manifest
 

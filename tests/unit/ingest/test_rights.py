@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from openmofi.dataset.takedown.tombstones import url_hash
 from openmofi.images import ImageProblemError, decode_image, image_id, sample_uid
 from openmofi.ingest.texts import Texts, read_texts
 from openmofi.records import from_parquet
 from openmofi.shards import index_tar
 from openmofi.storage import FolderStore
+from openmofi.tombstones import url_hash
 from support.ingest import by_key, crawl_tar, ingest, jpeg, members, read_samples, write_table
 
 REFUSED = "Use of image disallowed by X-Robots-Tag directive"

@@ -8,9 +8,9 @@ import torch
 from openmofi.config import parse_config
 from openmofi.dataset.takedown.compact import compact
 from openmofi.dataset.takedown.forget import forget
-from openmofi.dataset.takedown.tombstones import write_tombstones
 from openmofi.errors import InputError
 from openmofi.images import image_id
+from openmofi.tombstones import write_tombstones
 from openmofi.training.augmentation import Augmentation
 from openmofi.training.building import plan_run
 from openmofi.training.config import TrainConfig

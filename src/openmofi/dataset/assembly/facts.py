@@ -14,10 +14,10 @@ from openmofi.dataset.assembly.held_out import HeldOut
 from openmofi.dataset.assembly.image_rules import ImageRules
 from openmofi.dataset.assembly.label_facts import label_facts, no_labels
 from openmofi.dataset.assembly.text_policies import TextFacts, no_text, text_facts
-from openmofi.dataset.takedown.tombstones import url_hashes
 from openmofi.errors import ShardError
 from openmofi.records import checked
 from openmofi.textregions.rule import TextRule
+from openmofi.tombstones import url_hashes
 
 _TEXT = pa.string()
 

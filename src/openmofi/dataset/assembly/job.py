@@ -18,7 +18,6 @@ from openmofi.dataset.assembly.inputs import (
 )
 from openmofi.dataset.assembly.row_causes import RowDecisions
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.takedown.tombstones import Tombstones, read_tombstones
 from openmofi.dataset.versions.parent import find_parent
 from openmofi.dataset.versions.version import KIND, read_dataset
 from openmofi.errors import InputError
@@ -28,6 +27,7 @@ from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.keys import hash_json
 from openmofi.progress import say
 from openmofi.textregions.rule import has_second_look
+from openmofi.tombstones import Tombstones, read_tombstones
 from openmofi.versions import Manifest
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pyarrow import compute
 from openmofi.dataset.assembly.image_rules import BoundedHead, refused
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import RightsRule
-from openmofi.dataset.takedown.tombstones import Tombstones
 from openmofi.records import Status
+from openmofi.tombstones import Tombstones
 
 Flags = npt.NDArray[np.bool_]
 

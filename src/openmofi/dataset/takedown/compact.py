@@ -18,9 +18,9 @@ from openmofi.dataset.takedown.compact_pool import (
 )
 from openmofi.dataset.takedown.compact_training import compact_training_shards
 from openmofi.dataset.takedown.rewriting import Rewriting, begin, finish
-from openmofi.dataset.takedown.tombstones import Tombstones, read_tombstones
 from openmofi.progress import bar
 from openmofi.storage import Store, open_store
+from openmofi.tombstones import Tombstones, read_tombstones
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from pyarrow import compute
 
 from openmofi.dataset.takedown.compact_tables import FACTS, Rows, without_rows
 from openmofi.dataset.takedown.rewriting import Rewriting
-from openmofi.dataset.takedown.tombstones import Tombstones
 from openmofi.errors import ShardError
 from openmofi.ingest.sources import without_taken_down
 from openmofi.keys import content_digest
@@ -24,6 +23,7 @@ from openmofi.progress import bar
 from openmofi.records import Status, from_parquet, read_parquet, to_parquet
 from openmofi.shards import TarSample, index_tar
 from openmofi.storage import Store
+from openmofi.tombstones import Tombstones
 from openmofi.versions import ShardEntry, read_manifests, read_table_version, write_table_version
 
 _READERS = 16  # tables at once

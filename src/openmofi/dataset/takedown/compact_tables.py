@@ -5,9 +5,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from openmofi.dataset.takedown.tombstones import TAKEN_DOWN
 from openmofi.errors import ShardError
 from openmofi.records import Status
+from openmofi.tombstones import TAKEN_DOWN
 
 Rows = npt.NDArray[np.bool_]
 

@@ -14,19 +14,19 @@ from pathlib import Path
 import pyarrow as pa
 
 from openmofi.dataset.takedown.holders import Holders, find_holders
-from openmofi.dataset.takedown.tombstones import (
-    Tombstones,
-    read_tombstones,
-    url_hash,
-    url_hashes,
-    write_tombstones,
-)
 from openmofi.errors import InputError
 from openmofi.ingest.texts import clean
 from openmofi.keys import hash_file
 from openmofi.progress import bar
 from openmofi.records import read_parquet
 from openmofi.storage import Store, open_store
+from openmofi.tombstones import (
+    Tombstones,
+    read_tombstones,
+    url_hash,
+    url_hashes,
+    write_tombstones,
+)
 
 _READERS = 16  # tables at once
 _COLUMNS = ["uid", "image_id", "url"]

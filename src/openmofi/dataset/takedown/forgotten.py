@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
-from openmofi.dataset.takedown.tombstones import Tombstones, read_tombstones
 from openmofi.dataset.versions.published import version_key
 from openmofi.dataset.versions.version import Dataset, DatasetShard, read_dataset
 from openmofi.records import from_parquet
+from openmofi.tombstones import Tombstones, read_tombstones
 from openmofi.versions import Manifest
 
 _READERS = 16  # requests at once

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from PIL import Image as Pillow
 
-from openmofi.dataset.takedown.tombstones import read_tombstones
 from openmofi.errors import InputError
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.ingest.sources import IMAGE_EXTENSIONS
@@ -17,6 +16,7 @@ from openmofi.progress import bar
 from openmofi.records import from_parquet
 from openmofi.shards import TarReader, index_tar
 from openmofi.storage import Store
+from openmofi.tombstones import read_tombstones
 from openmofi.work import Work
 
 _SIDE = 288  # pixels of the longer side: enough to tell what is shown, 500 in about 10 MB

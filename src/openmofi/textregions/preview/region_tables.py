@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from openmofi.dataset.takedown.compact_tables import without_rows
-from openmofi.dataset.takedown.tombstones import read_tombstones
 from openmofi.errors import InputError
 from openmofi.records import from_parquet
 from openmofi.textregions.preview.source import Ints, Regions, checked, regions_of
 from openmofi.textregions.rule import has_second_look
+from openmofi.tombstones import read_tombstones
 from openmofi.versions import read_table_versions
 from openmofi.work import Work, align
 

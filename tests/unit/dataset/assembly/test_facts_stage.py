@@ -13,12 +13,12 @@ from openmofi.dataset.assembly.facts_stage import NAME, STAGE_VERSION, make_fact
 from openmofi.dataset.assembly.job import Job, prepare
 from openmofi.dataset.assembly.score_bins import bins_of
 from openmofi.dataset.config import AssembleConfig
-from openmofi.dataset.takedown.tombstones import url_hash
 from openmofi.errors import ShardError
 from openmofi.images import image_id
 from openmofi.keys import hash_json
 from openmofi.records import from_parquet, from_rows
 from openmofi.storage import open_store
+from openmofi.tombstones import url_hash
 from openmofi.versions import read_table_version
 from support.assembly import assemble, embedded, remade
 from support.assembly_pools import random_pool, write_tables

@@ -13,8 +13,8 @@ from openmofi.dataset.assembly.image_rules import read_heads
 from openmofi.dataset.assembly.row_causes import RowDecisions, row_causes
 from openmofi.dataset.causes import Cause
 from openmofi.dataset.config import HeadRule, RightsRule
-from openmofi.dataset.takedown.tombstones import Tombstones, url_hash
 from openmofi.records import from_rows
+from openmofi.tombstones import Tombstones, url_hash
 from support.heads import write_head
 
 CLEAN: dict[str, Any] = {

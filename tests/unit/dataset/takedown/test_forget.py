@@ -8,9 +8,9 @@ import pytest
 from openmofi.cli import main
 from openmofi.dataset.takedown.compact import compact
 from openmofi.dataset.takedown.forget import forget, hash_files, read_list
-from openmofi.dataset.takedown.tombstones import read_tombstones, url_hash
 from openmofi.errors import InputError
 from openmofi.images import image_id
+from openmofi.tombstones import read_tombstones, url_hash
 from support.takedowns import (
     SAMPLES,
     TAKEN,

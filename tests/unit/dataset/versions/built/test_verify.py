@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from openmofi.dataset.takedown.tombstones import FOLDER
 from openmofi.dataset.versions.verify import Report, describe, verify
 from openmofi.dataset.versions.version import Dataset
 from openmofi.errors import OpenMofiError
@@ -17,6 +16,7 @@ from openmofi.labeling.config import LabelConfig
 from openmofi.labeling.quality.calibration import Calibration, Interval, write_calibration
 from openmofi.records import from_parquet, from_rows, to_parquet
 from openmofi.storage import Store
+from openmofi.tombstones import FOLDER
 from openmofi.versions import Manifest
 from support.assembly import assemble, remade
 from support.tables import Pair, write_pool

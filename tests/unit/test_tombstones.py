@@ -6,14 +6,14 @@ import pyarrow as pa
 import pytest
 
 from openmofi.dataset.causes import Cause, funnel
-from openmofi.dataset.takedown.tombstones import (
+from openmofi.storage import FolderStore
+from openmofi.tombstones import (
     Tombstones,
     read_tombstones,
     url_hash,
     url_hashes,
     write_tombstones,
 )
-from openmofi.storage import FolderStore
 
 A, B, C = (one * 32 for one in "abc")
 URL = "https://a.example/1.jpg"
