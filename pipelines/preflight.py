@@ -10,7 +10,7 @@ from openmofi.evaluation_data.hash_list import is_hash_list, read_hash_list
 from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.ingest.run import describe_group, plan_groups
 from openmofi.storage import open_store
-from openmofi.versions import read_manifest
+from openmofi.versions import read_manifest, root_of
 
 # Lists of manifests, one a group of shards.
 POOL_TABLES = ("samples", "mentions", "image_embeddings", "entity_scores", "text_regions")
@@ -71,7 +71,7 @@ def _check_parent(arguments: dict[str, Any]) -> None:
     if not arguments.get("parent"):
         return
     # Without a root, everything goes where the tables lie.
-    root = arguments.get("root") or arguments["samples"][0].rpartition("/manifests/")[0]
+    root = arguments.get("root") or root_of(arguments["samples"][0])
     uri = find_parent(arguments["parent"], open_store(root))
     if uri:
         read_dataset(uri)

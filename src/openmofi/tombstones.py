@@ -7,6 +7,7 @@ first line that the uids of all samples are among them, so that readers need no 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +51,16 @@ class Tombstones:
         url_hashes: pa.ChunkedArray | pa.Array,
     ) -> npt.NDArray[np.bool_]:
         """Which samples were taken down, bool [samples]; image ids and hashes may be null."""
-        ids, urls = (pa.array(sorted(one), pa.string()) for one in (self.ids, self.urls))
+        ids, urls = self._listed
         found = np.zeros(len(uids), np.bool_)
         for column, listed in ((uids, ids), (image_ids, ids), (url_hashes, urls)):
             found |= np.asarray(compute.is_in(column, value_set=listed))
         return found
+
+    @cached_property
+    def _listed(self) -> tuple[pa.Array, pa.Array]:
+        """Ids and hashes of URLs, as Arrow looks values up: made once, not for every shard."""
+        return pa.array(self.ids, pa.string()), pa.array(self.urls, pa.string())
 
     def names(self, uid: str, image_id: str | None, url: str | None) -> bool:
         """Whether one sample was taken down."""

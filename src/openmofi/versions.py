@@ -106,6 +106,11 @@ def sum_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
+def root_of(uri: str) -> str:
+    """The root that a manifest's URI lies in; empty where it is no manifest's."""
+    return uri.rpartition(f"/{_FOLDER}/")[0]
+
+
 def manifest_key(kind: str, digest: str) -> str:
     """Where the manifest of a kind and digest lies in its store."""
     return f"{_FOLDER}/{kind}/{digest}.json"

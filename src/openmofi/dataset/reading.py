@@ -25,6 +25,7 @@ from openmofi.images import ImageProblemError, decode_image
 from openmofi.records import from_parquet
 from openmofi.versions import Manifest, read_manifest
 
+_ORIGIN = ["uid", "url", "licence"]
 _READERS = 16  # requests at once for the index tables
 
 
@@ -123,8 +124,8 @@ def read_index(manifest: Manifest, split: str) -> list[pa.Table]:
 
 
 def kept_samples(manifest: Manifest) -> Iterator[pa.Table]:
-    """The rows of ``samples`` that training shards were made of, one pool shard after another."""
+    """``uid``, ``url`` and ``licence`` of what training shards were made of, by pool shard."""
     dataset = dataset_of(manifest)
     for shard in dataset.shards:
         rows = dataset.kept(shard).column("row")
-        yield from_parquet(manifest.store.get(shard.samples_key)).take(rows)
+        yield from_parquet(manifest.store.get(shard.samples_key), _ORIGIN).take(rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from openmofi.dataset.takedown.compact_cards import compact_cards
 from openmofi.dataset.takedown.compact_pool import (
+    Entries,
     GoneShard,
     compact_facts,
     compact_listings,
@@ -60,25 +61,24 @@ def compact(root: str, *, dry_run: bool = False) -> Compacted:
 def compact_store(store: Store, *, dry_run: bool = False) -> Compacted:
     """`compact`, of an open store."""
     tombstones = read_tombstones(store)
-    shards = gone_shards(store, tombstones)
+    shards, entries = gone_shards(store, tombstones), entries_by_tar(store)
     planned = Rewriting(store, dry=True)
-    counts = _rewrite(planned, tombstones, shards)
+    counts = _rewrite(planned, tombstones, shards, entries)
     if dry_run:
         return _counted(planned, counts, "")
     before = begin(store, planned, tombstones.digest)
     if not before:
         return _counted(planned, counts, "")
     done = Rewriting(store)
-    _rewrite(done, tombstones, shards)
+    _rewrite(done, tombstones, shards, entries)
     write_new_versions(store, done.tables)
     return _counted(planned, counts, finish(store, before, tombstones.digest))
 
 
 def _rewrite(
-    rewriting: Rewriting, tombstones: Tombstones, shards: list[GoneShard]
+    rewriting: Rewriting, tombstones: Tombstones, shards: list[GoneShard], entries: Entries
 ) -> tuple[int, int, int]:
     """Bytes wiped, training shards and cards rewritten."""
-    entries = entries_by_tar(rewriting.store)
     label = "planned" if rewriting.dry else "compacted"
     shown = bar(shards, label=label, total=len(shards), unit="shard")
     wiped = sum(compact_shard(rewriting, shard, entries) for shard in shown)

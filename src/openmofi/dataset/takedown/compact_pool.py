@@ -16,6 +16,7 @@ from pyarrow import compute
 
 from openmofi.dataset.takedown.compact_tables import FACTS, Rows, without_rows
 from openmofi.dataset.takedown.rewriting import Rewriting
+from openmofi.dataset.versions.references import entry_key
 from openmofi.errors import ShardError
 from openmofi.ingest.sources import without_taken_down
 from openmofi.keys import content_digest
@@ -28,6 +29,8 @@ from openmofi.versions import ShardEntry, read_manifests, read_table_version, wr
 
 _READERS = 16  # tables at once
 _COLUMNS = ["uid", "image_id", "url", "status", "key"]
+Entries = Mapping[str, Sequence[dict[str, Any]]]
+
 _STATUSES = {str(one) for one in Status}
 
 
@@ -61,9 +64,7 @@ def gone_shards(store: Store, tombstones: Tombstones) -> list[GoneShard]:
         return [one for one in found if one is not None]
 
 
-def compact_shard(
-    rewriting: Rewriting, shard: GoneShard, entries: Mapping[str, Sequence[dict[str, Any]]]
-) -> int:
+def compact_shard(rewriting: Rewriting, shard: GoneShard, entries: Entries) -> int:
     """Rewrite one shard, its samples first: who reads them knows what else is gone.
 
     Args:
@@ -81,7 +82,7 @@ def compact_shard(
     return _compact_tar(rewriting, shard)
 
 
-def entries_by_tar(store: Store) -> dict[str, list[dict[str, Any]]]:
+def entries_by_tar(store: Store) -> Entries:
     """What every stage has written of each shard of the pool."""
     keys = [info.key for info in store.list("tables/") if info.key.endswith(".json")]
     with ThreadPoolExecutor(_READERS) as pool:
@@ -115,11 +116,7 @@ def _compact_table(rewriting: Rewriting, gone: Rows, entry: dict[str, Any]) -> N
     if "status" in table.column_names and _STATUSES.issuperset(entry["counts"]):
         changed["counts"] = dict(Counter(table.column("status").to_pylist()))
     body = json.dumps({**entry, **changed}, sort_keys=True)
-    rewriting.put(_entry_key(key), body.encode())
-
-
-def _entry_key(table_key: str) -> str:
-    return f"{table_key.removesuffix('.parquet')}.json"
+    rewriting.put(entry_key(key), body.encode())
 
 
 def _compact_tar(rewriting: Rewriting, shard: GoneShard) -> int:
@@ -171,7 +168,7 @@ def write_new_versions(store: Store, table_keys: Collection[str]) -> None:
     Older manifests go on naming the digests that the tables had: a record of the compaction tells
     what became of them.
     """
-    changed = {key: json.loads(store.get(_entry_key(key))) for key in table_keys}
+    changed = {key: json.loads(store.get(entry_key(key))) for key in table_keys}
     for kind in sorted({key.split("/")[1] for key in changed}):
         for manifest in list(read_manifests(store, kind)):
             _, version = read_table_version(manifest.uri, kind)

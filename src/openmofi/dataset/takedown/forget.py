@@ -139,7 +139,8 @@ def forget(
     written, lines = "", wanted.ids.keys() | found.uids
     if not (lines <= before.ids and wanted.urls.keys() <= before.urls):
         written = write_tombstones(store, ids=lines, urls=wanted.urls, reason=clean(reason))
-    same = _look_up(store, keys, Tombstones(frozenset(found.images)))
+    # Of a picture asked for by its id, every sample is found already.
+    same = _look_up(store, keys, Tombstones(frozenset(found.images - wanted.ids.keys())))
     return Forgotten(
         listed=len(wanted),
         unknown=len(unknown),
@@ -195,9 +196,8 @@ def _look_up(store: Store, keys: Sequence[str], wanted: Tombstones) -> _Found:
     def read(key: str) -> pa.Table:
         with store.local_file(key) as path:
             table = read_parquet(path, columns=_COLUMNS)
-        hashes = url_hashes(table.column("url").to_pylist())
-        hits = wanted.hits(table.column("uid"), table.column("image_id"), hashes)
-        return table.append_column("url_hash", hashes).filter(pa.array(hits))
+        table = table.filter(pa.array(wanted.rows(table)))
+        return table.append_column("url_hash", url_hashes(table.column("url").to_pylist()))
 
     with ThreadPoolExecutor(_READERS) as pool:
         tables = bar(pool.map(read, keys), label="samples", total=len(keys), unit="shard")

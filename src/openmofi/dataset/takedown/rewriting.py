@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openmofi.dataset.versions.findings import COMPACTIONS
 from openmofi.keys import content_digest, hash_bytes, hash_file, hash_json
 from openmofi.records import from_parquet
 from openmofi.storage import Store
 
-RECORDS = "compactions/"
 _JOURNALS = "compacting/"
 
 
@@ -17,7 +17,7 @@ def digest_of(store: Store, key: str) -> str:
     """The content digest of a Parquet file, the hash of another's bytes; empty: not there."""
     if not store.exists(key):
         return ""
-    if key.endswith(".parquet"):
+    if _is_table(key):
         return content_digest(from_parquet(store.get(key)))
     with store.local_file(key) as path:
         return hash_file(path)
@@ -79,7 +79,7 @@ def finish(store: Store, before: dict[str, str], tombstones: str) -> str:
         for key, digest in sorted(before.items())
     }
     content = {"tombstones": tombstones, "objects": objects}
-    record = f"{RECORDS}{hash_json(content)}.json"
+    record = f"{COMPACTIONS}{hash_json(content)}.json"
     store.put(record, json.dumps(content, indent=1, sort_keys=True).encode())
     for info in list(store.list(_JOURNALS)):
         store.delete(info.key)

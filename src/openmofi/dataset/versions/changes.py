@@ -16,14 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openmofi.dataset.causes import Cause
-from openmofi.dataset.versions.changed_entities import EntityChanges, Images, entity_changes
+from openmofi.dataset.versions.changed_entities import MOST, EntityChanges, Images, entity_changes
 from openmofi.dataset.versions.drift import Counts, Drift, compare, histogram
 from openmofi.dataset.versions.version import Dataset, DatasetShard
 from openmofi.progress import say
 from openmofi.records import Status, from_parquet
 from openmofi.versions import sum_counts
-
-MOST = 1000  # names of a list; all are counted
 
 # Causes for which the crawl or our own code is to blame, rather than the taste of a rule.
 _FAILURES = (Status.MISSING_IMAGE, Status.CORRUPT_IMAGE, Status.FAILED, Cause.TEXT_FAILED)

@@ -13,7 +13,7 @@ from openmofi.dataset.assembly.inputs import ROW_ALIGNED
 from openmofi.dataset.versions.findings import Findings
 from openmofi.dataset.versions.references import entry_key, named_tables
 from openmofi.dataset.versions.version import Dataset, DatasetShard
-from openmofi.errors import ShardError
+from openmofi.errors import InputError, ShardError
 from openmofi.images import image_id
 from openmofi.keys import content_digest, hash_bytes, hash_json
 from openmofi.progress import bar
@@ -28,6 +28,7 @@ from openmofi.versions import (
     manifest_key,
     read_manifest,
     read_table_version,
+    root_of,
     sum_counts,
 )
 
@@ -219,13 +220,16 @@ def check_knowledge_base(dataset: Dataset, findings: Findings, *, deep: bool) ->
     uri = knowledge_base_uri(dataset)
     if not uri:
         return
-    root, _, rest = uri.partition("/manifests/")
-    key = f"manifests/{rest}"
-    store = open_store(root)
+    store = open_store(root_of(uri))
+    key = uri.removeprefix(f"{store.uri}/")
     if not store.exists(key):
         findings.add(key, "is missing")
         return
-    manifest = read_manifest(uri, "knowledge_base")
+    try:
+        manifest = read_manifest(uri, "knowledge_base")
+    except InputError as error:
+        findings.add(key, f"cannot be read: {error}")
+        return
     prefix = f"{manifest.content['prefix']}/"
     if not deep:
         if next(store.list(prefix), None) is None:
