@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +160,7 @@ def judge(uri: str, size: Size) -> Iterator[dict[str, object]]:
     wanted: Counter[str] = Counter()
     found: Counter[str] = Counter()
     right: Counter[str] = Counter()
-    starts = size.starts()
-    for shard, start, end in zip(dataset.shards, starts, starts[1:], strict=False):
+    for shard, (start, end) in zip(dataset.shards, pairwise(size.starts()), strict=True):
         truth = expected(np.arange(start, end))
         told = np.full(len(truth), "", dtype="U32")
         table = dataset.dropped(shard)

@@ -3,8 +3,8 @@
 Everything of a row is a hash of its number, so that shards are written one by one and nothing is
 held but the embeddings, in a file. Of 100 rows about 10 repeat the bytes of an earlier one, 5 its
 perceptual hash but for 1 to 4 bits, 5 its embedding at a cosine above 0.955; 2 show no entity, 2
-hold text. Only rows that are none of these are repeated.
-far from each other but for the planted ones; for hard ones see benchmarks/duplicates.py.
+hold text. Only rows that are none of these are repeated. All others are far from each other; for
+hard ones see benchmarks/duplicates.py.
 """
 
 import itertools
@@ -21,13 +21,7 @@ from benchmarks.assembly_vectors import Vectors
 from openmofi.entities.build import build_knowledge_base
 from openmofi.keys import hash_json
 from openmofi.progress import bar
-from openmofi.records import (
-    ENTITY_SCORES,
-    MENTIONS,
-    SAMPLES,
-    TEXT_REGIONS,
-    to_parquet,
-)
+from openmofi.records import ENTITY_SCORES, MENTIONS, SAMPLES, TEXT_REGIONS, to_parquet
 from openmofi.storage import Store, open_store
 from openmofi.versions import ShardEntry, TableVersion, read_manifest, write_table_version
 
@@ -105,11 +99,9 @@ def write_pool(root: Path, size: Size) -> dict[str, Any]:
     digest = read_manifest(knowledge_base, "knowledge_base").digest
     kinds = [*_KINDS, "image_embeddings"] if size.dim else list(_KINDS)
     entries: dict[str, list[ShardEntry]] = {kind: [] for kind in kinds}
-    starts = size.starts()
-    for shard, tables in enumerate(
-        bar(_tables(size, root.parent), label="pool", total=size.shards, unit="shard")
-    ):
-        rows = int(starts[shard + 1] - starts[shard])
+    made = bar(_tables(size, root.parent), label="pool", total=size.shards, unit="shard")
+    for shard, tables in enumerate(made):
+        rows = tables["samples"].num_rows
         for kind, table in tables.items():
             entries[kind].append(_put(store, kind, f"{shard:06d}", table, size, rows))
     uris: dict[str, Any] = {kind: [] for kind in (*_KINDS, "image_embeddings")}

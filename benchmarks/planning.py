@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from openmofi.ingest.run import plan_groups
 from openmofi.keys import hash_json
 from openmofi.shards import write_tar
 from openmofi.stage import ShardInput, StageOutput, plan
+from openmofi.stage_entries import write_entry
 from openmofi.storage import Store, open_store
 from openmofi.versions import ShardEntry, TableVersion, write_table_version
 from openmofi.work import Work, align
@@ -75,8 +76,7 @@ def finish(store: Store, stage: Stage, work: Sequence[Work]) -> TableVersion:
             counts={"ok": 900, "skipped": 100},
             totals={"found": 2000},
         )
-        body = json.dumps({**asdict(entry), "seconds": 1.5}, sort_keys=True)
-        store.put(f"tables/{stage.name}/{key}.json", body.encode())
+        write_entry(store, stage.name, entry, seconds=1.5)
         return entry
 
     with ThreadPoolExecutor(_THREADS) as pool:

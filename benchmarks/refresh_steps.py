@@ -107,7 +107,7 @@ def cpu_seconds() -> float:
 
 
 def write_crawl(folder: Path, shards: int, samples: int, workers: int) -> None:
-    """The demo crawl in ``demo/``, its pairs in ``shards`` tars of ``crawl/``, a labeler."""
+    """The demo crawl in ``demo/``, its pairs in ``shards`` tars of ``crawl/``."""
     write_demo_crawl(
         folder / "demo", pairs=shards * samples, labeler_pairs=1, seed=_SEED, workers=workers
     )

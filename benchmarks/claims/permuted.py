@@ -7,12 +7,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from openmofi.dataset.versions.version import DatasetShard, digest_of, read_dataset, write_index
+from openmofi.dataset.versions.published import version_key
+from openmofi.dataset.versions.version import (
+    KIND,
+    DatasetShard,
+    digest_of,
+    read_dataset,
+    write_index,
+    write_version,
+)
 from openmofi.keys import content_digest, hash_json
 from openmofi.progress import say
 from openmofi.records import to_parquet
 from openmofi.storage import Store
-from openmofi.versions import Manifest, manifest_key, write_manifest
+from openmofi.versions import Manifest
 
 _VERSION = 1
 
@@ -32,9 +40,9 @@ def permute_labels(dataset: str, seed: int = 0) -> str:
     source = read_dataset(dataset)
     store = source.store
     digest = hash_json(["permuted_labels", _VERSION, source.manifest.digest, seed])
-    if store.exists(manifest_key("dataset", digest)):
+    if store.exists(version_key(digest)):
         say(f"permuted labels: reused data set {digest}")
-        return Manifest(store, "dataset", digest).uri
+        return Manifest(store, KIND, digest).uri
     kept = [source.kept(shard) for shard in source.shards]
     shards = _write(store, digest, source.shards, dealt_out(kept, seed))
     content: dict[str, Any] = {
@@ -43,9 +51,9 @@ def permute_labels(dataset: str, seed: int = 0) -> str:
         "index": write_index(store, f"datasets/{digest}", shards),
         "content_digest": digest_of(shards, source.vocabulary()),
     }
-    for name in ("kind", "digest", "schema_version"):
+    for name in ("kind", "digest", "schema_version", "checksum"):
         del content[name]
-    return write_manifest(store, "dataset", digest, content).uri
+    return write_version(store, digest, content)
 
 
 def dealt_out(tables: list[pa.Table], seed: int) -> list[pa.Table]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from pydantic import Field
 
 from openmofi.config import Section
@@ -70,6 +71,14 @@ def first_row(
     """The first row of a result, and none left over: the connection is free again."""
     rows = database.execute(query, parameters).fetchall()
     return tuple(rows[0]) if rows else None
+
+
+@contextlib.contextmanager
+def registered(database: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """Let the queries of a block read a table in memory by a name, until it ends well."""
+    database.register(name, table)
+    yield
+    database.unregister(name)
 
 
 def memory_bytes(

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -181,6 +182,19 @@ def to_parquet(table: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", use_dictionary=texts)
     return sink.getvalue()
+
+
+def to_npy(array: np.ndarray) -> bytes:
+    """The file of an array, as numpy writes it."""
+    sink = io.BytesIO()
+    np.save(sink, array, allow_pickle=False)
+    return sink.getvalue()
+
+
+def from_npy(data: bytes) -> np.ndarray:
+    """The array of such a file's bytes."""
+    array: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+    return array
 
 
 def from_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from openmofi.keys import content_digest, recipe_key
 from openmofi.progress import bar, say
 from openmofi.records import SCHEMA_VERSION, from_parquet, to_parquet
 from openmofi.shards import TarReader
-from openmofi.stage_entries import entry_key, read_entries
+from openmofi.stage_entries import read_entries, write_entry
 from openmofi.storage import Store
 from openmofi.stream import StreamStage, ahead, stream_shards
 from openmofi.versions import ShardEntry, TableVersion, sum_counts, write_table_version
@@ -275,6 +275,5 @@ def _write(
         counts=dict(output.counts),
         totals=dict(output.totals),
     )
-    body = json.dumps({**asdict(entry), "seconds": round(seconds, 3)}, sort_keys=True)
-    item.store.put(entry_key(stage.name, item.recipe_key), body.encode())
+    write_entry(item.store, stage.name, entry, seconds)
     return entry

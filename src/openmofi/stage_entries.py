@@ -7,7 +7,7 @@ index too; so what the newest indices hold needs not be read one by one.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 from pyarrow import compute
@@ -33,6 +33,19 @@ class Entries:
 def entry_key(stage: str, key: str) -> str:
     """Where the entry of a shard lies, by the shard's recipe key."""
     return f"tables/{stage}/{key}.json"
+
+
+def write_entry(store: Store, stage: str, entry: ShardEntry, seconds: float) -> None:
+    """Say that a shard is done, once its table is in the store.
+
+    Args:
+        store: Where it goes.
+        stage: The stage's name.
+        entry: Of the shard.
+        seconds: That it took.
+    """
+    body = json.dumps({**asdict(entry), "seconds": round(seconds, 3)}, sort_keys=True)
+    store.put(entry_key(stage, entry.recipe_key), body.encode())
 
 
 def read_entries(store: Store, stage: str, keys: Sequence[str]) -> Entries:

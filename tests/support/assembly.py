@@ -73,9 +73,9 @@ def remade(
     tables: Mapping[str, pa.Table] | None = None,
 ) -> Pool:
     """The same pool, with one table as other models or options would have made it."""
-    store, version = read_table_version(getattr(pool, kind)[0], kind)
-    _, samples = read_table_version(pool.samples[0], "samples")
+    store, samples = read_table_version(pool.samples[0], "samples")
     if tables is None:
+        _, version = read_table_version(getattr(pool, kind)[0], kind)
         tables = {one.shard: from_parquet(store.get(one.table_key)) for one in version.shards}
     content = hash_json([[name, content_digest(one)] for name, one in sorted(tables.items())])
     stage = Remade(kind, tables, known={**digests, "content": content}, config=config or {})
@@ -108,7 +108,6 @@ def embedded(
 def masked(pool: Pool, scores: Mapping[str, Sequence[float | str]], **limits: float) -> Pool:
     """The same pool with the given masked scores by shard, or the status of what has none."""
     _, regions = read_table_version(pool.text_regions[0], "text_regions")
-    store, samples = read_table_version(pool.samples[0], "samples")
     tables = {
         shard: from_rows(
             [
@@ -121,12 +120,10 @@ def masked(pool: Pool, scores: Mapping[str, Sequence[float | str]], **limits: fl
         )
         for shard, rows in scores.items()
     }
-    content = hash_json([[name, content_digest(one)] for name, one in sorted(tables.items())])
-    stage = Remade(
+    return remade(
+        pool,
         "masked_scores",
-        tables,
-        known={"model": "m", "text_regions": regions_recipe(regions), "content": content},
+        digests={"model": "m", "text_regions": regions_recipe(regions)},
         config={"min_confidence": 0.3, "min_area": 0.0, "max_area": 0.2, **limits},
+        tables=tables,
     )
-    uri = run_stage(stage, store, align({"samples": samples}))
-    return replace(pool, masked_scores=[uri])

@@ -23,12 +23,7 @@ from openmofi.records import (
     to_parquet,
 )
 from openmofi.storage import Store, open_store
-from openmofi.versions import (
-    ShardEntry,
-    TableVersion,
-    read_table_version,
-    write_table_version,
-)
+from openmofi.versions import ShardEntry, TableVersion, read_table_version, write_table_version
 from support.assembly_twin import HeldOut, Sample
 
 DIM = 4

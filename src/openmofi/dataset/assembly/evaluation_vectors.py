@@ -1,6 +1,5 @@
 """Embeddings of evaluation images, by the model that embedded the pool; kept in the store."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from openmofi.errors import InputError
 from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.progress import bar
+from openmofi.records import from_npy, to_npy
 from openmofi.storage import Store
 from openmofi.versions import Manifest, manifest_key
 
@@ -49,7 +49,7 @@ def evaluation_vectors(
                 "not there; import it, or leave evaluation_cosine out"
             )
         _embed(store, manifest.uri, missing)
-    return np.concatenate([np.load(io.BytesIO(store.get(key))) for key in keys])
+    return np.concatenate([from_npy(store.get(key)) for key in keys])
 
 
 def _embed(store: Store, model: str, sets: Mapping[str, ImageSet]) -> None:
@@ -60,9 +60,7 @@ def _embed(store: Store, model: str, sets: Mapping[str, ImageSet]) -> None:
     for key, images in sets.items():
         found = [encoder.encode_images(batch) for batch in _decoded(images)]
         vectors = np.concatenate([np.zeros((0, encoder.dim), np.float32), *found])
-        sink = io.BytesIO()
-        np.save(sink, vectors[np.isfinite(vectors).all(axis=1)].astype(np.float16))
-        store.put(key, sink.getvalue())
+        store.put(key, to_npy(vectors[np.isfinite(vectors).all(axis=1)].astype(np.float16)))
 
 
 def _decoded(images: ImageSet) -> "Iterator[list[Image.Image]]":

@@ -1,7 +1,5 @@
 """What becomes of every sample of a pool: two bytes each, in memory, whatever else is not."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
@@ -54,7 +52,7 @@ class Fates:
         found = dict(zip(self._causes, numbers, strict=True))
         return {cause: number for cause, number in sorted(found.items()) if number}
 
-    def splits(self) -> Mapping[str, int]:
+    def splits(self) -> dict[str, int]:
         """Kept samples by split."""
         left = self.left()
         held = int(np.count_nonzero(self.validation & left))

@@ -3,6 +3,8 @@
 import duckdb
 import pyarrow as pa
 
+from openmofi.database import registered
+
 _ROWS = 500_000
 
 
@@ -36,7 +38,6 @@ class Filling:
     def flush(self) -> None:
         """Insert what waits."""
         if self._rows:
-            self._database.register("filling", pa.concat_tables(self._blocks))
-            self._database.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM filling")
-            self._database.unregister("filling")
+            with registered(self._database, "filling", pa.concat_tables(self._blocks)):
+                self._database.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM filling")
         self._blocks, self._rows = [], 0

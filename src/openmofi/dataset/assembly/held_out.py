@@ -1,6 +1,5 @@
 """Which samples an evaluation set holds too: the same bytes, or a hash that differs in few bits."""
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,15 +9,16 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
+from openmofi.dataset.duplicates.bit_blocks import bit_blocks
 from openmofi.evaluation_data.hash_list import HashList, picture_hash
 from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.progress import bar
+from openmofi.records import from_npy, to_npy
 from openmofi.storage import Store
 
 Flags = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
 
-_BITS = 64
 _COMPARED = 1 << 22  # pairs at once
 
 
@@ -59,10 +59,8 @@ def evaluation_hashes(store: Store, sets: Iterable[ImageSet | HashList]) -> Hash
             continue
         key = f"evaluation_hashes/{images.digest}.npy"
         if not store.exists(key):
-            sink = io.BytesIO()
-            np.save(sink, np.array(list(_hashes(images)), np.uint64))
-            store.put(key, sink.getvalue())
-        found.append(np.load(io.BytesIO(store.get(key))))
+            store.put(key, to_npy(np.array(list(_hashes(images)), np.uint64)))
+        found.append(from_npy(store.get(key)))
     return np.unique(np.concatenate(found))
 
 
@@ -76,16 +74,16 @@ def _hashes(images: ImageSet) -> Iterator[int]:
 def near_any(hashes: Hashes, others: Hashes, bits: int) -> Flags:
     """Which hashes differ from any of ``others`` in at most ``bits`` bits, bool [hashes].
 
-    Two that do agree on one of ``bits`` + 1 bands, so only hashes that share a band are compared.
+    Two that do agree on one of ``bits`` + 1 blocks, so only hashes that share one are compared.
     """
     distinct, places = np.unique(hashes, return_inverse=True)
     near = np.zeros(len(distinct), np.bool_)
-    for start, mask in _bands(bits + 1):
-        keys = (others >> start) & mask
+    for block in map(np.uint64, bit_blocks(bits + 1)):
+        keys = others & block
         order = np.argsort(keys)
         keys, ordered = keys[order], others[order]
         left = np.flatnonzero(~near)
-        wanted = (distinct[left] >> start) & mask
+        wanted = distinct[left] & block
         first = np.searchsorted(keys, wanted, "left")
         counts = np.searchsorted(keys, wanted, "right") - first
         for part in _parts(counts):
@@ -95,13 +93,6 @@ def near_any(hashes: Hashes, others: Hashes, bits: int) -> Flags:
             there = ordered[np.arange(len(here)) + shift]
             near[here[np.bitwise_count(distinct[here] ^ there) <= bits]] = True
     return near[places]
-
-
-def _bands(count: int) -> Iterator[tuple[np.uint64, np.uint64]]:
-    """First bit and mask of ``count`` bands that cover 64 bits."""
-    edges = [_BITS * index // count for index in range(count + 1)]
-    for start, end in pairwise(edges):
-        yield np.uint64(start), np.uint64((1 << (end - start)) - 1)
 
 
 def _parts(counts: npt.NDArray[np.int64]) -> Iterator[slice]:

@@ -39,10 +39,21 @@ class PoolTables:
             InputError: A row-aligned table has another number of rows than ``samples``.
         """
         table = from_parquet(self.store.get(work.tables[kind]))
-        expected = self._rows.get(work.shard)
-        if kind in ROW_ALIGNED and table.num_rows != expected:
-            raise InputError(_other_length(work.shard, kind, table.num_rows, expected or 0))
+        self._check_length(kind, work.shard, table.num_rows)
         return table
+
+    def check_lengths(self) -> None:
+        """Refuse row-aligned tables of which an entry says another length than of ``samples``."""
+        for kind in filter(self.has, ROW_ALIGNED):
+            for entry in self.versions[kind].shards:
+                self._check_length(kind, entry.shard, entry.rows)
+
+    def _check_length(self, kind: str, shard: str, rows: int) -> None:
+        if kind in ROW_ALIGNED and rows != self._rows[shard]:
+            raise InputError(
+                f"shard '{shard}': {kind} has {rows} rows and samples {self._rows[shard]}; they "
+                "were made from different pools"
+            )
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -86,25 +97,9 @@ def read_pool_tables(given: Mapping[str, Sequence[str]], config: AssembleConfig)
         if other.uri != store.uri:
             raise InputError(f"{kind} lie in {other.uri} and samples in {store.uri}; use one root")
     versions = {kind: version for kind, (_, version) in opened.items()}
-    work = align(versions)
-    _check_rows(versions)
-    return PoolTables(store, versions, work)
-
-
-def _check_rows(versions: Mapping[str, TableVersion]) -> None:
-    """Refuse row-aligned tables of another length than ``samples``."""
-    rows = {entry.shard: entry.rows for entry in versions["samples"].shards}
-    for kind in (one for one in ROW_ALIGNED if one in versions):
-        for entry in versions[kind].shards:
-            if entry.rows != rows[entry.shard]:
-                raise InputError(_other_length(entry.shard, kind, entry.rows, rows[entry.shard]))
-
-
-def _other_length(shard: str, kind: str, found: int, expected: int) -> str:
-    return (
-        f"shard '{shard}': {kind} has {found} rows and samples {expected}; they were made from "
-        "different pools"
-    )
+    tables = PoolTables(store, versions, align(versions))
+    tables.check_lengths()
+    return tables
 
 
 def check_knowledge_base(tables: PoolTables, digest: str) -> None:

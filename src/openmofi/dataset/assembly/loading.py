@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from openmofi.database import registered
 from openmofi.dataset.assembly.fates import Fates, Flags, Ids
 from openmofi.dataset.assembly.filling import Filling
 from openmofi.dataset.assembly.row_causes import RowDecisions, row_causes
@@ -88,9 +89,8 @@ def load_facts(
             new_pictures, new_found = loader.load(entry.shard, start, table)
             pictures.add(new_pictures)
             found.add(new_found)
-    database.register("numbered", loader.entities())
-    database.execute(_TAGS)
-    database.unregister("numbered")
+    with registered(database, "numbered", loader.entities()):
+        database.execute(_TAGS)
     return Loaded(facts, loader.fates, starts, loader.histograms, loader.texts)
 
 

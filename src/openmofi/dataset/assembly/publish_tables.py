@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from openmofi.database import first_row, registered
 from openmofi.dataset.assembly.job import STAGE_VERSION, Job
 from openmofi.dataset.assembly.loading import Loaded
 from openmofi.dataset.assembly.rules import Database, blocks
@@ -55,7 +56,7 @@ def publish_tables(database: Database, job: Job, digest: str, loaded: Loaded) ->
         "counts": loaded.fates.counts(),
         "totals": _totals(database, job, loaded, len(images), vocabulary),
         "vocabulary": f"{prefix}/vocabulary.parquet",
-        "splits": dict(loaded.fates.splits()),
+        "splits": loaded.fates.splits(),
         "shards": len(shards),
         "index": write_index(store, prefix, shards),
         "card": f"{prefix}/card.html",
@@ -109,22 +110,20 @@ def _vocabulary(job: Job, images: Mapping[str, int]) -> pa.Table:
 
 
 def _make_classes(database: Database, vocabulary: pa.Table) -> None:
-    database.register("vocabulary", vocabulary.select(["entity_id", "class_index"]))
-    database.execute(
-        "CREATE TABLE classes AS SELECT entity, class_index FROM entities "
-        "JOIN vocabulary USING (entity_id)"
-    )
-    database.unregister("vocabulary")
+    with registered(database, "vocabulary", vocabulary.select(["entity_id", "class_index"])):
+        database.execute(
+            "CREATE TABLE classes AS SELECT entity, class_index FROM entities "
+            "JOIN vocabulary USING (entity_id)"
+        )
 
 
 def _totals(
     database: Database, job: Job, loaded: Loaded, entities: int, vocabulary: pa.Table
 ) -> dict[str, int]:
-    row = database.execute("SELECT count(*) FROM tags").fetchone()
-    assert row is not None
+    [labels] = first_row(database, "SELECT count(*) FROM tags") or (0,)
     return {
         "large_text": loaded.texts["large_text"],
-        "labels": int(row[0]),
+        "labels": int(labels),
         "entities": entities,
         "classes": vocabulary.num_rows,
         **_text_totals(job, loaded.texts),

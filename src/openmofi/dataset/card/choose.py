@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from openmofi.database import first_row, registered
 from openmofi.dataset.causes import Cause
 
 SHEET = 12  # pictures of one entity, at most
@@ -85,14 +86,13 @@ def samples_of_entities(
             "size": pa.array(sizes.values(), "int32"),
         }
     )
-    database.register("wanted_entities", wanted)
-    found = database.execute(
-        "SELECT entity_id, id, shard, row FROM labels JOIN samples USING (id) "
-        "JOIN wanted_entities USING (entity_id) QUALIFY row_number() OVER "
-        f"(PARTITION BY entity_id ORDER BY {_by_hash(database)}) <= size "
-        f"ORDER BY entity_id, {_by_hash(database)}"
-    ).fetchall()
-    database.unregister("wanted_entities")
+    order = _by_hash(database)
+    with registered(database, "wanted_entities", wanted):
+        found = database.execute(
+            "SELECT entity_id, id, shard, row FROM labels JOIN samples USING (id) "
+            "JOIN wanted_entities USING (entity_id) QUALIFY row_number() OVER "
+            f"(PARTITION BY entity_id ORDER BY {order}) <= size ORDER BY entity_id, {order}"
+        ).fetchall()
     places: dict[str, list[Place]] = {entity: [] for entity in sizes}
     for entity, *place in found:
         places[entity].append(Place(*place))
@@ -104,12 +104,11 @@ def labels_of(
 ) -> dict[int, list[tuple[str, float]]]:
     """Entity and score of the labels of some samples, best first."""
     chosen = sorted(set(ids))
-    database.register("wanted_samples", pa.table({"id": pa.array(chosen, pa.int64())}))
-    found = database.execute(
-        "SELECT id, entity_id, score FROM labels JOIN wanted_samples USING (id) "
-        "ORDER BY id, score DESC, entity_id"
-    ).fetchall()
-    database.unregister("wanted_samples")
+    with registered(database, "wanted_samples", pa.table({"id": pa.array(chosen, pa.int64())})):
+        found = database.execute(
+            "SELECT id, entity_id, score FROM labels JOIN wanted_samples USING (id) "
+            "ORDER BY id, score DESC, entity_id"
+        ).fetchall()
     labels: dict[int, list[tuple[str, float]]] = {one: [] for one in chosen}
     for one, entity, score in found:
         labels[one].append((entity, score))
@@ -117,7 +116,6 @@ def labels_of(
 
 
 def _by_hash(database: duckdb.DuckDBPyConnection) -> str:
-    row = database.execute("SELECT count(DISTINCT shard) FROM samples").fetchone()
-    many = row is not None and row[0] > _SHARDS
-    shard_first = "md5_number_lower('card/' || shard), " if many else ""
+    [shards] = first_row(database, "SELECT count(DISTINCT shard) FROM samples") or (0,)
+    shard_first = "md5_number_lower('card/' || shard), " if shards > _SHARDS else ""
     return f"{shard_first}mark, id"

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openmofi import pages
+from openmofi.dataset.assembly import rules, score_bins
 from openmofi.dataset.assembly.score_bins import SCORE_BINS, Counts
 from openmofi.dataset.card import plots
 from openmofi.dataset.causes import Cause
@@ -20,7 +21,6 @@ _MADE_BY = (
     "tombstones", "heads", "calibration", "totals",
 )  # fmt: skip
 _LONGEST = 50_000  # characters of what it was made by
-_ROWS = 1_000_000  # of labels at a time
 
 
 def summary(content: Mapping[str, Any]) -> str:
@@ -153,9 +153,8 @@ def _score_plot(title: str, bars: Sequence[plots.Bars], cut: float | None, name:
 def _kept_scores(database: duckdb.DuckDBPyConnection) -> Counts:
     """By `SCORE_BINS`, read in blocks: there may be more labels than memory."""
     counts = np.zeros(len(SCORE_BINS) - 1, dtype=np.int64)
-    for block in database.sql("SELECT score FROM labels").to_arrow_reader(_ROWS):
-        found = block.column(0).to_numpy(zero_copy_only=False)
-        counts += np.histogram(np.clip(found, -1, 1), SCORE_BINS)[0]
+    for (found,) in rules.blocks(database, "SELECT score FROM labels"):
+        counts += score_bins.histogram(found)
     return counts
 
 

@@ -8,6 +8,7 @@ two vectors share none of their nearest centroids.
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -71,8 +72,9 @@ def embedding_pairs(
         return _distinct([])
     with tempfile.TemporaryDirectory(prefix="openmofi-vectors-") as folder:
         files = BucketFiles(Path(folder), len(centroids), centroids.shape[1], memory_bytes)
+        nearest = _nearest(centroids)
         for numbers, vectors in blocks():
-            files.add(_nearest(centroids, vectors), numbers, vectors)
+            files.add(nearest(vectors), numbers, vectors)
         files.flush()
         return _distinct(list(_search(files, cosine)))
 
@@ -114,17 +116,20 @@ def _centroids(blocks: Blocks, count: int, buckets: int, cosine: float) -> npt.N
 
 
 def _nearest(
-    centroids: npt.NDArray[np.float32], vectors: npt.NDArray[np.float16]
-) -> npt.NDArray[np.int64]:
-    """[rows, probes]: the buckets of each vector."""
+    centroids: npt.NDArray[np.float32],
+) -> Callable[[npt.NDArray[np.float16]], npt.NDArray[np.int64]]:
+    """What gives the buckets of vectors, [rows, probes]."""
     import faiss
 
     index = faiss.IndexFlatIP(centroids.shape[1])
     index.add(centroids)
-    found: npt.NDArray[np.int64] = index.search(
-        vectors.astype(np.float32), min(_PROBES, len(centroids))
-    )[1]
-    return found
+    probes = min(_PROBES, len(centroids))
+
+    def nearest(vectors: npt.NDArray[np.float16]) -> npt.NDArray[np.int64]:
+        found: npt.NDArray[np.int64] = index.search(vectors.astype(np.float32), probes)[1]
+        return found
+
+    return nearest
 
 
 def _search(files: BucketFiles, cosine: float) -> Iterator[Pairs]:
@@ -142,7 +147,7 @@ def _search_group(files: BucketFiles, group: tuple[int, int], cosine: float) -> 
     parts = files.parts(*group)
     for place, runs in enumerate(parts):
         one = files.read(*group, runs)
-        for start, end in zip(one.starts, one.starts[1:], strict=False):
+        for start, end in pairwise(one.starts):
             yield one.numbers[start:end][near_among(one.vectors[start:end], cosine)]
         for later in parts[place + 1 :]:
             other = files.read(*group, later)

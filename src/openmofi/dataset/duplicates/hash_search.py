@@ -15,9 +15,9 @@ from typing import NamedTuple
 import duckdb
 
 from openmofi.database import first_row
+from openmofi.dataset.duplicates.bit_blocks import HASH_BITS, bit_blocks
 from openmofi.progress import bar
 
-_HASH_BITS = 64
 _MOST_AGREEING = 4  # blocks: enough for 10^9 hashes at 4 bits
 
 
@@ -80,8 +80,8 @@ def _distinct(database: duckdb.DuckDBPyConnection, source: str, target: str) -> 
     database.execute(
         f"CREATE OR REPLACE TEMP TABLE {target} AS SELECT DISTINCT phash FROM {source}"
     )
-    row = first_row(database, f"SELECT count(*) FROM {target}")
-    return int(row[0]) if row else 0
+    [count] = first_row(database, f"SELECT count(*) FROM {target}") or (0,)
+    return int(count)
 
 
 def _joins(bits: int, agreeing: int) -> Iterator[_Join]:
@@ -90,17 +90,11 @@ def _joins(bits: int, agreeing: int) -> Iterator[_Join]:
     Near hashes may agree on more blocks than were asked for. They are found once all the same,
     under their first blocks that agree: the others up to the last one chosen must differ.
     """
-    blocks = _blocks(bits + agreeing)
+    blocks = bit_blocks(bits + agreeing)
     for chosen in itertools.combinations(range(len(blocks)), agreeing):
         others = (place for place in range(chosen[-1]) if place not in chosen)
         agree = sum(blocks[place] for place in chosen)
         yield _Join(agree, tuple(blocks[place] for place in others))
-
-
-def _blocks(count: int) -> list[int]:
-    """Masks of ``count`` blocks that cover all bits."""
-    edges = [_HASH_BITS * index // count for index in range(count + 1)]
-    return [((1 << (end - start)) - 1) << start for start, end in itertools.pairwise(edges)]
 
 
 def _least_work(left: int, right: int, bits: int) -> int:
@@ -112,7 +106,7 @@ def _least_work(left: int, right: int, bits: int) -> int:
 
     def work(agreeing: int) -> float:
         joins = math.comb(bits + agreeing, agreeing)
-        wide = _HASH_BITS * agreeing / (bits + agreeing)
+        wide = HASH_BITS * agreeing / (bits + agreeing)
         return joins * (left + right + left * right / 2**wide)
 
     return min(range(1, _MOST_AGREEING + 1), key=work)

@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from openmofi.database import registered
 from openmofi.dataset.assembly.fates import Flags, Ids
 from openmofi.dataset.assembly.inputs import PoolTables
 from openmofi.dataset.assembly.loading import Loaded
@@ -19,6 +20,7 @@ from openmofi.dataset.duplicates.hash_search import near_hashes
 from openmofi.dataset.duplicates.vector_search import Pairs
 from openmofi.labeling.embed import read_embeddings
 from openmofi.progress import bar, timed
+from openmofi.stream import ahead
 
 Database = duckdb.DuckDBPyConnection
 
@@ -120,10 +122,11 @@ def _near_by_embedding(tables: PoolTables, loaded: Loaded, which: Flags, cosine:
 def _vectors(tables: PoolTables, starts: Ids, which: Flags) -> Iterator[Block]:
     """Places and vectors of some samples, shard by shard."""
     edges = pairwise(starts.tolist())
-    watched = bar(tables.work, label="embeddings", unit="shard")
-    for work, (start, end) in zip(watched, edges, strict=True):
+    read = ahead(lambda work: tables.read("image_embeddings", work), tables.work)
+    watched = bar(read, label="embeddings", total=len(tables.work), unit="shard")
+    for table, (start, end) in zip(watched, edges, strict=True):
         rows = np.flatnonzero(which[start:end])
-        vectors, places = read_embeddings(tables.read("image_embeddings", work))
+        vectors, places = read_embeddings(table)
         places = places[rows]
         embedded = places >= 0
         yield start + rows[embedded], vectors[places[embedded]].astype(np.float16)
@@ -143,9 +146,7 @@ def _lost(database: Database, cause: str = "") -> Ids:
 
 
 def _move(database: Database, losers: Pairs, cause: Cause) -> None:
-    database.register("losers", pa.table({"id": losers[:, 0], "winner": losers[:, 1]}))
-    database.execute("CREATE OR REPLACE TEMP TABLE moves AS SELECT * FROM losers")
-    database.unregister("losers")
+    _make(database, "CREATE OR REPLACE TEMP TABLE moves", losers)
     _lose(database, cause)
 
 
@@ -156,7 +157,10 @@ def _lose(database: Database, cause: Cause) -> None:
 def _join_clusters(database: Database, near: Sequence[Pairs]) -> None:
     found = database.execute("SELECT id, winner FROM lost").fetchnumpy()
     repeats = np.stack([found["id"], found["winner"]], axis=1)
-    joined = components(np.concatenate([repeats, *near]))
-    database.register("joined", pa.table({"id": joined[:, 0], "winner": joined[:, 1]}))
-    database.execute("CREATE TABLE clusters AS SELECT * FROM joined")
-    database.unregister("joined")
+    _make(database, "CREATE TABLE clusters", components(np.concatenate([repeats, *near])))
+
+
+def _make(database: Database, create: str, pairs: Pairs) -> None:
+    """Make a table of samples and their winners."""
+    with registered(database, "pairs", pa.table({"id": pairs[:, 0], "winner": pairs[:, 1]})):
+        database.execute(f"{create} AS SELECT * FROM pairs")
