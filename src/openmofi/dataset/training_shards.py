@@ -20,7 +20,7 @@ from PIL import Image
 from pyarrow import compute
 
 from openmofi.config import parse_config
-from openmofi.database import working_database
+from openmofi.database import first_row, working_database
 from openmofi.dataset.config import ShardsConfig
 from openmofi.dataset.takedown.forgotten import forgotten_uids
 from openmofi.dataset.versions.version import Dataset, read_dataset
@@ -141,9 +141,9 @@ class _Writer:
         return f"{KIND}/{self.digest}/{split}-{number:05d}"
 
     def _shards(self, split: str) -> int:
-        row = self.database.execute("SELECT count(*) FROM plan WHERE split = ?", [split]).fetchone()
-        assert row is not None
-        return -(-int(row[0]) // self.samples_per_shard)
+        query = "SELECT count(*) FROM plan WHERE split = ?"
+        (number,) = first_row(self.database, query, [split]) or (0,)
+        return -(-int(number) // self.samples_per_shard)
 
     def _write(self, split: str, number: int) -> dict[str, Any]:
         """Tar, then index, then the entry that says they are whole."""

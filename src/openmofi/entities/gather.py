@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from openmofi.database import first_row, working_database
+from openmofi.database import first_row, registered, working_database
 from openmofi.entities.config import KnowledgeBaseConfig
 from openmofi.entities.kernels_hash import Ints
 from openmofi.entities.kinds import KINDS
@@ -175,10 +175,10 @@ def _load(
 
 
 def _insert(database: Database, name: str, number: int, table: pa.Table) -> None:
-    database.register("part", table)
     columns = ", ".join(table.column_names)
-    database.execute(f"INSERT INTO {name} (source, {columns}) SELECT {number}, {columns} FROM part")
-    database.unregister("part")
+    query = f"INSERT INTO {name} (source, {columns}) SELECT {number}, {columns} FROM part"
+    with registered(database, "part", table):
+        database.execute(query)
 
 
 def _fold_plurals(source: Source, longest: int) -> list[tuple[str, str, bool]]:

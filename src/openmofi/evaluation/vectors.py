@@ -5,7 +5,6 @@ its folder holds it; code that changes either raises `EMBEDDING_VERSION`. So a s
 prompts or a later comparison cost no forward pass.
 """
 
-import io
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from openmofi.evaluation_data.image_set import ImageSet
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.keys import hash_json, recipe_key
 from openmofi.progress import bar
+from openmofi.records import from_npy, to_npy
 from openmofi.storage import Store
 
 EMBEDDING_VERSION = 1  # raised by hand when an image's vector by the same model changes
@@ -71,7 +71,7 @@ def picture_vectors(store: Store, embedder: Embedder, pictures: Pictures) -> Flo
     if kept is not None:
         return kept
     vectors = _embed_all(embedder, pictures)
-    _write(store, key, vectors)
+    store.put(key, to_npy(vectors))
     return vectors
 
 
@@ -90,7 +90,7 @@ def text_vectors(store: Store, embedder: Embedder, texts: Sequence[str]) -> Floa
         return kept
     found = _one_vector_each(embedder, embedder.embed_texts(texts), len(texts))
     vectors = _unit(embedder, found)
-    _write(store, key, vectors)
+    store.put(key, to_npy(vectors))
     return vectors
 
 
@@ -158,13 +158,4 @@ def _unit(embedder: Embedder, vectors: FloatArray) -> FloatArray:
 
 
 def _read(store: Store, key: str) -> FloatArray | None:
-    if not store.exists(key):
-        return None
-    vectors: FloatArray = np.load(io.BytesIO(store.get(key)), allow_pickle=False)
-    return vectors
-
-
-def _write(store: Store, key: str, vectors: FloatArray) -> None:
-    sink = io.BytesIO()
-    np.save(sink, vectors, allow_pickle=False)
-    store.put(key, sink.getvalue())
+    return from_npy(store.get(key)) if store.exists(key) else None

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.claims.permuted import dealt_out, permute_labels
 from openmofi.dataset.training_shards import build_shards
+from openmofi.dataset.versions.verify import verify
 from openmofi.dataset.versions.version import KEPT, read_dataset
 from openmofi.entities.build import build_knowledge_base
 from support.exports import write_shards
@@ -69,5 +70,6 @@ def test_the_version_made_of_them_is_one_like_any(tmp_path: Path) -> None:
     assert labels_by_split(new) == labels_by_split(old)
     assert [t.drop_columns("labels") for t in new] == [t.drop_columns("labels") for t in old]
     assert after.content["content_digest"] != before.content["content_digest"]
+    assert not any("checksum" in one.what for one in verify(uri).problems)
     assert permute_labels(before.uri) == uri
     assert build_shards(uri).endswith(".json")
