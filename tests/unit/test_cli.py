@@ -1,6 +1,7 @@
 """Scope: the command line as a whole: help, speed, and errors in one line."""
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -102,3 +103,32 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         times.append(time.monotonic() - started)
         assert run.stdout.strip() == "[]"
     assert min(times) < 2
+
+
+def test_a_reader_who_has_gone_is_no_error() -> None:
+    program = (
+        "import argparse, sys\nfrom openmofi import cli\n"
+        "def run(arguments):\n    print('line\\n' * 10)\n"
+        "parser = argparse.ArgumentParser()\nparser.set_defaults(run=run)\n"
+        "cli.build_parser = lambda: parser\nsys.exit(cli.main([]))\n"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (141, b"")
+
+
+def test_a_pipe_of_something_else_that_breaks_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: argparse.Namespace) -> None:
+        raise BrokenPipeError("a worker's")
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    monkeypatch.setattr(cli, "build_parser", lambda: parser)
+    with pytest.raises(BrokenPipeError, match="a worker's"):
+        cli.main([])

@@ -1,6 +1,8 @@
 """``openmofi …``: each stage by hand. One module a room adds its commands."""
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -38,11 +40,30 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, or 2 after one line about what was wrong."""
+    """Run one command.
+
+    Returns:
+        0; 2 after one line about what was wrong; 141 if who read the output has gone.
+    """
     arguments = build_parser().parse_args(argv)
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
     except OpenMofiError as error:
         print(f"openmofi: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        if not _reader_has_gone():
+            raise
+        return 141  # what a shell tells of a program that SIGPIPE ended
     return 0
+
+
+def _reader_has_gone() -> bool:
+    """Whether stdout is what broke, as behind ``| head``; then nothing more is written to it."""
+    asked = select.poll()
+    asked.register(sys.stdout, 0)
+    if not any(event & select.POLLERR for _, event in asked.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
