@@ -16,10 +16,18 @@ MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/build/mlflow.db
 export OPENMOFI_ROOT MLFLOW_TRACKING_URI
 # Options of `python -m stack up`, such as --mlflow-port 5001.
 STACK_OPTIONS ?=
+ENGINE ?= $(shell command -v podman || command -v docker)
+# Of `build`: mirrors, proxies, pip's settings (docs/images.md).
+IMAGE_OPTIONS ?=
+IMAGE_BASE ?= debian:bookworm-slim
+IMAGE_VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE_SOURCES := src docker pyproject.toml constraints.txt README.md .dockerignore
+IMAGE_COMMIT = $(shell git rev-parse HEAD)$(shell git status --porcelain -- $(IMAGE_SOURCES) | sed -n '1s/.*/-dirty/p')
+BOM := build/bom
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-paddleocr test-agreement lint format typecheck compile bench claims mlflow-ui constraints
-.PHONY: constraints-paddleocr clean stack demo-stack stack-down
+.PHONY: constraints-paddleocr clean stack demo-stack stack-down images test-images
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-21s %s\n", $$1, $$2}'
@@ -73,6 +81,25 @@ test-agreement: $(VENV)/.ready  ## Evaluation beside clip-benchmark and pytorch-
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(AGREEMENT) \
 	  clip-benchmark==1.6.2 pytorch-metric-learning==2.9.0
 	PYTHONPATH=$(AGREEMENT) $(BIN)/python -m pytest -rs tests/unit/evaluation/test_agreement.py
+
+$(BOM)/.ready:
+	$(PYTHON) -m venv $(BOM)
+	$(BOM)/bin/pip install --quiet cyclonedx-bom==7.5.0 'cyclonedx-python-lib[json-validation]==11.12.0'
+	@touch $@
+
+# The first build takes ten minutes and 13 GB.
+images: $(BOM)/.ready  ## Both images, with sizes and bills of materials in build/images
+	$(ENGINE) build $(IMAGE_OPTIONS) -f docker/base.Dockerfile --build-arg BASE=$(IMAGE_BASE) \
+	  -t openmofi-base-python:$(IMAGE_VERSION) .
+	set -e; for name in curation training; do \
+	  $(ENGINE) build $(IMAGE_OPTIONS) -f docker/$$name.Dockerfile \
+	    --build-arg SHARED=openmofi-base-python:$(IMAGE_VERSION) \
+	    --build-arg GIT_COMMIT=$(IMAGE_COMMIT) -t openmofi-$$name-python:$(IMAGE_VERSION) .; \
+	  sh docker/describe.sh $(ENGINE) openmofi-$$name-python $(IMAGE_VERSION) build/images $(BOM); \
+	done
+
+test-images: $(VENV)/.ready  ## Start both images as a pod would; needs podman and make images
+	TEST_IMAGES=1 $(BIN)/python -m pytest -rs tests/docker/test_images_start.py
 
 lint: $(VENV)/.ready  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,28 +1,43 @@
 # Curation: everything from the crawl to the training shards.
-# Build from the repository root:
+# Built by `make images`; alone, once the base image is there, from the repository root:
 #   docker build -f docker/curation.Dockerfile --build-arg GIT_COMMIT=$(git rev-parse HEAD) \
 #     -t openmofi-curation-python:0.1.0 .
-FROM python:3.11-slim-bookworm
+ARG SHARED=openmofi-base-python:0.1.0
+FROM ${SHARED} AS tools
+USER 0
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
+    && python3 -m venv /tools
+COPY pyproject.toml constraints.txt docker/requirements.py /tools/
+RUN python3 /tools/requirements.py /tools/requirements
 
-# kfp (extra "pipelines") because every pod starts with `python3 -m kfp.dsl.executor_main`.
-WORKDIR /opt/openmofi
-COPY pyproject.toml constraints.txt README.md ./
+# The library alone, in an environment of the same place.
+FROM tools AS library
+WORKDIR /build
+RUN rm -rf /opt/openmofi && python3 -m venv --without-pip /opt/openmofi
+COPY pyproject.toml README.md ./
 COPY src ./src
-RUN pip install --no-cache-dir --constraint constraints.txt '.[curate,pipelines]'
+RUN /tools/bin/pip --python /opt/openmofi/bin/python install --no-cache-dir --no-deps .
 
-# A numeric user, so that runAsNonRoot can be checked. The home is for caches.
-RUN useradd --uid 10001 --create-home openmofi
-USER 10001
-WORKDIR /home/openmofi
-ENV PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR=/home/openmofi/.cache/numba
-
+FROM ${SHARED}
+USER 0
+COPY --from=tools /tools/requirements/curation.txt /tools/constraints.txt /opt/openmofi/requirements/
+RUN --mount=type=bind,from=tools,source=/tools,target=/tools \
+    sh /opt/openmofi/install.sh --requirement /opt/openmofi/requirements/curation.txt
+COPY --from=library /opt/openmofi /opt/openmofi
 # Compile matcher and linking once, here, for this machine's kind of processor; on another kind each
-# pod compiles for a minute. "fox" is no alias, so that the whole search runs.
+# pod compiles for itself. "fox" is no alias, so that the whole search runs.
+COPY docker/compiled_code.py /opt/openmofi/lib/python3.11/site-packages/openmofi_compiled_code.py
 RUN printf 'entity_id,name,aliases,description\nQ1,a fox,,\n' > /tmp/one.csv \
+    && export NUMBA_CACHE_DIR=/opt/openmofi/compiled \
     && openmofi kb build --csv /tmp/one.csv --out /tmp/one \
     && openmofi kb show fox --kb /tmp/one \
     && openmofi entities explain --kb /tmp/one 'A fox.' \
-    && rm -r /tmp/one /tmp/one.csv
+    && rm -rf /tmp/* && chmod -R a+rX /opt/openmofi/compiled \
+    && echo 'import openmofi_compiled_code; openmofi_compiled_code.take_over()' \
+       > /opt/openmofi/lib/python3.11/site-packages/openmofi_compiled_code.pth
+# A number, so that runAsNonRoot can be checked.
+USER 10001
 
 # Last, since they change with every commit.
 ARG GIT_COMMIT=unknown

@@ -1,20 +1,32 @@
 # Training: train, evaluate and register models.
-# Build from the repository root:
+# Built by `make images`; alone, once the base image is there, from the repository root:
 #   docker build -f docker/training.Dockerfile --build-arg GIT_COMMIT=$(git rev-parse HEAD) \
 #     -t openmofi-training-python:0.1.0 .
-FROM python:3.11-slim-bookworm
+ARG SHARED=openmofi-base-python:0.1.0
+FROM ${SHARED} AS tools
+USER 0
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
+    && python3 -m venv /tools
+COPY pyproject.toml constraints.txt docker/requirements.py /tools/
+RUN python3 /tools/requirements.py /tools/requirements
 
-# kfp (extra "pipelines") because every pod starts with `python3 -m kfp.dsl.executor_main`.
-WORKDIR /opt/openmofi
-COPY pyproject.toml constraints.txt README.md ./
+# The library alone, in an environment of the same place.
+FROM tools AS library
+WORKDIR /build
+RUN rm -rf /opt/openmofi && python3 -m venv --without-pip /opt/openmofi
+COPY pyproject.toml README.md ./
 COPY src ./src
-RUN pip install --no-cache-dir --constraint constraints.txt '.[train,pipelines]'
+RUN /tools/bin/pip --python /opt/openmofi/bin/python install --no-cache-dir --no-deps .
 
-# A numeric user, so that runAsNonRoot can be checked. The home is for caches.
-RUN useradd --uid 10001 --create-home openmofi
+FROM ${SHARED}
+USER 0
+COPY --from=tools /tools/requirements/training.txt /tools/constraints.txt /opt/openmofi/requirements/
+RUN --mount=type=bind,from=tools,source=/tools,target=/tools \
+    sh /opt/openmofi/install.sh --requirement /opt/openmofi/requirements/training.txt
+COPY --from=library /opt/openmofi /opt/openmofi
+# A number, so that runAsNonRoot can be checked.
 USER 10001
-WORKDIR /home/openmofi
-ENV PYTHONUNBUFFERED=1
 
 # Last, since they change with every commit.
 ARG GIT_COMMIT=unknown
