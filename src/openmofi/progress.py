@@ -2,13 +2,16 @@
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from openmofi.store_wait import store_wait
+
 ItemT = TypeVar("ItemT")
+
+_WORTH_A_WORD_S = 0.05
 
 
 def say(message: str) -> None:
@@ -30,10 +33,15 @@ def bar(
 
 @contextlib.contextmanager
 def timed(label: str) -> Iterator[None]:
-    """Say how long a block took that ended well: ``assemble: duplicates took 12.3 s``."""
-    started = time.monotonic()
-    yield
-    say(f"{label} took {time.monotonic() - started:.1f} s")
+    """Say how long a block took that ended well: ``assemble: duplicates took 12.3 s``.
+
+    If this thread has waited for the store in it, that is said too.
+    """
+    with store_wait() as wait:
+        yield
+    waited = f", {wait.total:.1f} s of it waiting for the store"
+    told = waited if wait.total >= _WORTH_A_WORD_S else ""
+    say(f"{label} took {wait.elapsed:.1f} s{told}")
 
 
 @contextlib.contextmanager

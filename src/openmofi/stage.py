@@ -23,6 +23,7 @@ from openmofi.records import SCHEMA_VERSION, from_parquet, to_parquet
 from openmofi.shards import TarReader
 from openmofi.stage_entries import read_entries, write_entry
 from openmofi.storage import Store
+from openmofi.store_wait import StoreWait, apart, store_wait, taken_over
 from openmofi.stream import StreamStage, ahead, stream_shards
 from openmofi.versions import ShardEntry, TableVersion, sum_counts, write_table_version
 from openmofi.work import Work
@@ -172,7 +173,9 @@ def run_stage(
     """
     planned = plan(stage, store, work)
     say(f"{stage.name}: {len(work)} shards, {len(planned.done)} reused, {len(planned.todo)} to do")
-    fresh, failures = _process_all(stage, store, planned.todo, planned.worthwhile(workers))
+    processes = _processes(stage, planned, workers)
+    with store_wait() as waited:
+        fresh, failures = _process_all(stage, store, planned.todo, processes)
     if failures:
         name, reason = failures[0]
         more = f" (and {len(failures) - 1} more shards failed)" if len(failures) > 1 else ""
@@ -185,8 +188,16 @@ def run_stage(
     version = TableVersion(
         stage.name, stage.version, stage.semantic_config(), stage.digests(), tuple(entries)
     )
-    say(f"{stage.name}: {describe_counts(version.counts)}")
+    told = f"; {waited.describe(processes)}" if fresh else ""
+    say(f"{stage.name}: {describe_counts(version.counts)}{told}")
     return write_table_version(store, version)
+
+
+def _processes(stage: Stage | StreamStage, planned: Plan, workers: int) -> int:
+    """How many share the shards; those that a streaming stage has for itself don't count."""
+    if isinstance(stage, StreamStage):
+        return 1
+    return max(1, min(planned.worthwhile(workers), len(planned.todo)))
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:
@@ -218,9 +229,9 @@ def _results(
     if isinstance(stage, StreamStage):
         return stream_shards(stage, inputs, partial(_write, stage))
     job = _ShardJob(stage)
-    if workers > 1 and len(inputs) > 1:
-        return run_in_processes(job, inputs, min(workers, len(inputs)))
-    return run_here(job, _prefetched(inputs))
+    if workers > 1:
+        return taken_over(run_in_processes(job, inputs, workers))
+    return taken_over(run_here(job, _prefetched(inputs)))
 
 
 def _prefetched(inputs: Sequence[ShardInput]) -> Iterator[ShardInput]:
@@ -250,7 +261,10 @@ class _ShardJob:
     def setup(self) -> None:
         self.stage.setup()
 
-    def run(self, item: ShardInput) -> ShardEntry:
+    def run(self, item: ShardInput) -> tuple[ShardEntry, StoreWait]:
+        return apart(self._entry, item)
+
+    def _entry(self, item: ShardInput) -> ShardEntry:
         started = time.monotonic()
         output = self.stage.process(item)
         return _write(self.stage, item, output, time.monotonic() - started)

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlparse
 from openmofi.errors import InputError, StorageError
 from openmofi.files import moved_into_place
 from openmofi.storage_s3 import S3Client, connect
+from openmofi.store_wait import waiting
 
 _TEMPORARY = ".writing-"
 
@@ -115,10 +116,12 @@ class FolderStore:
             raise StorageError(f"key {key!r} leaves the store {self.uri}")
         return path
 
+    @waiting("writes")
     def put(self, key: str, data: bytes) -> None:
         with self.new_file(key) as temporary:
             temporary.write_bytes(data)
 
+    @waiting("writes")
     def put_file(self, key: str, path: Path) -> None:
         with self.new_file(key) as temporary:
             shutil.copyfile(path, temporary)
@@ -133,12 +136,14 @@ class FolderStore:
         except OSError as error:
             raise StorageError(f"cannot write {self.uri}/{key}: {error.strerror}") from error
 
+    @waiting("reads")
     def get(self, key: str) -> bytes:
         try:
             return self._path(key).read_bytes()
         except OSError as error:
             raise StorageError(f"cannot read {self.uri}/{key}: {error.strerror}") from error
 
+    @waiting("reads")
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         try:
             with self._path(key).open("rb") as file:

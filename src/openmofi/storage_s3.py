@@ -27,6 +27,7 @@ from openmofi.errors import InputError, StorageError
 from openmofi.storage_s3_credentials import FreshCredentials
 from openmofi.storage_s3_errors import answered, line, unanswered
 from openmofi.storage_s3_http import CutOffError, Patience, PatientPool, from_environment
+from openmofi.store_wait import waiting
 
 ResultT = TypeVar("ResultT")
 
@@ -35,6 +36,7 @@ _CHUNK = 1 << 20
 _PART = 5 << 20  # the smallest that S3 takes; the client's own choice below 50 GB
 _MD5 = "openmofi-md5"  # metadata of what goes in parts: its ETag is no MD5 of the content
 _MISSING = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
+_WRITING = {"write", "delete"}
 
 
 class S3Client:
@@ -179,7 +181,8 @@ class S3Client:
         address = f"s3://{bucket}/{key}".rstrip("/") + f" at {self._endpoint}"
         attempts = self._patience.attempts
         try:
-            return action()
+            with waiting("writes" if verb in _WRITING else "reads"):
+                return action()
         except (urllib3.exceptions.HTTPError, OSError, CutOffError) as error:
             reason = unanswered(error, attempts)
             raise StorageError(f"cannot {verb} {address}: {reason}") from error

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from openmofi.store_wait import StoreWait, apart, blocked_on
 from openmofi.workers import one_line
 
 if TYPE_CHECKING:
@@ -55,20 +56,22 @@ def stream_shards(
         stage: The stage.
         shards: All that are to be done.
         write: Of a shard, its table, and the seconds since the table before it; runs in a thread.
+            What it waits for the store counts only as far as it is waited for.
     """
-    waiting: deque[tuple[ShardInput, Future[ResultT | str]]] = deque()
+    waiting: deque[tuple[ShardInput, Future[tuple[ResultT | str, StoreWait]]]] = deque()
     stage.setup()
     last = time.monotonic()
     with ThreadPoolExecutor(_WRITERS) as pool:
         for shard, output in stage.stream(shards):
             now = time.monotonic()
-            waiting.append((shard, pool.submit(_written, write, shard, output, now - last)))
+            written = pool.submit(apart, _written, write, shard, output, now - last)
+            waiting.append((shard, written))
             last = now
             while len(waiting) > _UNWRITTEN:
                 done, written = waiting.popleft()
-                yield done, written.result()
+                yield done, blocked_on(written)
         for done, written in waiting:
-            yield done, written.result()
+            yield done, blocked_on(written)
 
 
 def _written(
@@ -89,10 +92,10 @@ def ahead(function: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> Itera
     """``map``, with one item always on its way in a thread while the last result is used."""
     remaining = iter(items)
     with ThreadPoolExecutor(1) as pool:
-        upcoming = [pool.submit(function, item) for item in _next(remaining)]
+        upcoming = [pool.submit(apart, function, item) for item in _next(remaining)]
         while upcoming:
-            result = upcoming.pop().result()
-            upcoming = [pool.submit(function, item) for item in _next(remaining)]
+            result = blocked_on(upcoming.pop())
+            upcoming = [pool.submit(apart, function, item) for item in _next(remaining)]
             yield result
 
 

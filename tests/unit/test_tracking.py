@@ -22,10 +22,21 @@ def test_params_are_flattened_and_cut_at_mlflows_limits():
     assert max(map(len, flat)) == 250
 
 
-def test_lists_of_mappings_are_numbered():
-    assert flatten_params({"objectives": [{"kind": "clip"}, {"kind": "supervised"}]}) == {
-        "objectives.0.kind": "clip",
-        "objectives.1.kind": "supervised",
+def test_members_of_a_list_are_called_by_their_kind_so_that_recipes_line_up():
+    both = {"objectives": [{"kind": "supervised", "margin": 0.1}, {"kind": "clip", "weight": 1}]}
+    assert flatten_params(both) == {
+        "objectives": "supervised, clip",
+        "objectives.supervised.margin": "0.1",
+        "objectives.clip.weight": "1",
+    }
+    assert flatten_params({"objectives": [{"kind": "clip"}]}) == {"objectives": "clip"}
+
+
+@pytest.mark.parametrize("key", ["kind", "name"])
+def test_members_of_one_kind_or_of_none_are_numbered(key):
+    assert flatten_params({"rules": [{key: "a"}, {key: "a"}]}) == {
+        f"rules.0.{key}": "a",
+        f"rules.1.{key}": "a",
     }
 
 
@@ -74,22 +85,6 @@ def test_tasks_of_one_pipeline_run_share_a_parent(server: Path):
     assert len(ids) == 3
     assert len(parents) == 1
     assert MlflowClient().get_run(parents.pop()).data.tags["openmofi.pipeline_run"] == "p"
-
-
-def test_the_run_that_kfp_made_is_used_and_a_second_run_is_its_child(
-    server: Path, monkeypatch: pytest.MonkeyPatch
-):
-    from mlflow import MlflowClient
-
-    with tracked_run("outer", pipeline_run="", tags={}, params={}) as outer:
-        pass
-    monkeypatch.setenv("MLFLOW_RUN_ID", outer.run_id)
-    with tracked_run("step", pipeline_run="p", tags={}, params={"x": 1}) as step:
-        pass
-    with tracked_run("second", pipeline_run="p", tags={}, params={}, attach=False) as second:
-        pass
-    assert step.run_id == outer.run_id
-    assert MlflowClient().get_run(second.run_id).data.tags["mlflow.parentRunId"] == outer.run_id
 
 
 def test_a_failing_step_leaves_a_failed_run_with_its_reason(server: Path):

@@ -27,9 +27,10 @@ from openmofi.dataset.versions.version import Dataset, read_dataset
 from openmofi.errors import ShardError
 from openmofi.images import image_id
 from openmofi.keys import hash_file, hash_json
-from openmofi.progress import bar, say
+from openmofi.progress import bar, say, timed
 from openmofi.records import TRAINING_SAMPLES, from_parquet, from_rows, to_parquet
 from openmofi.shards import TarSample, write_tar
+from openmofi.store_wait import mapped
 from openmofi.tombstones import read_tombstones
 from openmofi.versions import Manifest, manifest_key, write_manifest
 
@@ -70,7 +71,8 @@ def build_shards(dataset: str, *, config: Mapping[str, Any] | None = None, worke
     with working_database("training-shards") as database:
         _plan(database, source, parsed.seed, gone)
         writer = _Writer(source, digest, parsed.samples_per_shard, vocabulary, database)
-        splits = writer.write_all(workers)
+        with timed("training shards: write"):
+            splits = writer.write_all(workers)
     content = {
         "dataset": source.manifest.digest,
         "dataset_uri": source.uri,
@@ -131,7 +133,7 @@ class _Writer:
 
         splits: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            entries = pool.map(write, wanted)
+            entries = mapped(pool, write, wanted)
             shown = bar(entries, label="training shards", total=len(wanted), unit="shard")
             for (split, _), entry in zip(wanted, shown, strict=True):
                 splits[split].append(entry)
@@ -203,7 +205,7 @@ class _Writer:
 
         order = sorted(range(len(rows)), key=lambda i: (rows[i]["pool"], rows[i]["start"]))
         with ThreadPoolExecutor(_READERS) as pool:
-            found = dict(zip(order, pool.map(read, order), strict=True))
+            found = dict(zip(order, mapped(pool, read, order), strict=True))
         return [found[index] for index in range(len(rows))]
 
 

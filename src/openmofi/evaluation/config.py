@@ -7,6 +7,9 @@ from pydantic import AfterValidator, Field
 
 from openmofi.config import Section
 
+# What cannot change a result; paths and URIs enter by digest, elsewhere.
+NO_RESULT = {"batch_size", "device", "target_model", "font", "train_data", "index_data"}
+
 Suite = Literal[
     "retrieval",
     "query_index",
@@ -113,8 +116,5 @@ class EvaluateConfig(Section):
     device: str = "cpu"
 
     def semantic(self) -> dict[str, Any]:
-        """The options that can change a result. Paths and URIs enter by digest, elsewhere."""
-        return self.model_dump(
-            mode="json",
-            exclude={"batch_size", "device", "target_model", "font", "train_data", "index_data"},
-        )
+        """The options that can change a result."""
+        return self.model_dump(mode="json", exclude=NO_RESULT)

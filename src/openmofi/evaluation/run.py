@@ -2,14 +2,12 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from openmofi import tracking
 from openmofi.config import parse_config
 from openmofi.errors import InputError
 from openmofi.evaluation import metrics
@@ -26,6 +24,7 @@ from openmofi.evaluation.embedders import (
 )
 from openmofi.evaluation.report import Measured, build
 from openmofi.evaluation.suites import SUITE_VERSION, Bench, Scores, prepare, read_scores, score
+from openmofi.evaluation.tracked import track
 from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.keys import recipe_key
 from openmofi.models.device import check_device
@@ -94,7 +93,7 @@ def _finished(bench: Bench, embedders: Mapping[str, Embedder], request: _Request
         return ""
     say(f"evaluate: reused {uri}")
     if request.pipeline_run or os.environ.get("MLFLOW_RUN_ID"):
-        _track(read_manifest(uri, KIND), request)
+        track(read_manifest(uri, KIND), request.pipeline_run)
     return uri
 
 
@@ -103,7 +102,7 @@ def _evaluate(bench: Bench, embedders: Mapping[str, Embedder], request: _Request
     measured = [_measure(bench, role, embedder) for role, embedder in embedders.items()]
     content = _publish_report(bench, measured, request, key)
     # The manifest comes last: a retry after a failure to track does both again.
-    _track(Manifest(bench.store, KIND, key, content), request)
+    track(Manifest(bench.store, KIND, key, content), request.pipeline_run)
     return write_manifest(bench.store, KIND, key, content).uri
 
 
@@ -245,38 +244,3 @@ def _identity(bench: Bench, by_role: Mapping[str, Measured], request: _Request) 
         "baseline": by_role["baseline"].embedder.digest if "baseline" in by_role else "",
         "baseline_uri": request.baseline,
     }
-
-
-def _track(evaluation: Manifest, request: _Request) -> None:
-    """One child run a model, with its metrics; the report hangs on each."""
-    content = evaluation.content
-    for role, values in content["metrics"].items():
-        tags = {
-            "openmofi.step": "evaluate",
-            "openmofi.role": role,
-            "openmofi.model": content["models"][role],
-            "openmofi.evaluation": evaluation.digest,
-            "openmofi.evaluation_uri": evaluation.uri,
-            "openmofi.data_digest": content["data_digest"],
-        }
-        if role in ("candidate", "baseline"):
-            tags["openmofi.model_digest"] = content[role]
-        params = {"data": content["data"], "suite_version": content["suite_version"]}
-        with tracking.tracked_run(
-            f"evaluate {content['models'][role]}",
-            pipeline_run=request.pipeline_run,
-            tags=tags,
-            params={**params, "config": content["config"]},
-            metrics=values,
-            attach=role == "candidate",
-        ) as run:
-            _attach_report(evaluation, run)
-
-
-def _attach_report(evaluation: Manifest, run: tracking.TrackedRun) -> None:
-    with tempfile.TemporaryDirectory(prefix="openmofi-report-") as folder:
-        for name in ("report", "report_json"):
-            key = evaluation.content[name]
-            path = Path(folder, Path(key).name)
-            path.write_bytes(evaluation.store.get(key))
-            run.log_file(path, "evaluation")

@@ -3,6 +3,7 @@
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -14,7 +15,10 @@ import pyarrow as pa
 from openmofi.errors import ShardError
 from openmofi.labeling.config import EmbedConfig
 from openmofi.stage import ShardInput
+from openmofi.storage import local_folder
+from openmofi.store_wait import apart, blocked_on
 from openmofi.stream import ahead
+from openmofi.versions import read_manifest
 from openmofi.workers import one_line
 
 if TYPE_CHECKING:
@@ -26,18 +30,29 @@ if TYPE_CHECKING:
 def open_encoder(model: str, options: EmbedConfig) -> "ClipEncoder":
     """Load an encoder, while the server of the processes that decode starts.
 
+    The store brings the model while seconds of imports go by.
+
     Args:
         model: URI of the ``model`` manifest.
         options: Its device, precision and whether it is compiled.
     """
-    # Here, not above: seconds of imports, which a run that finds all shards done does not need.
-    from openmofi.labeling.decoding import start_server
-    from openmofi.models.encoder import load_encoder
+    with ThreadPoolExecutor(1) as pool:
+        brought = pool.submit(apart, _bring, model)
+        # Here, not above, since a run that finds all shards done does not need them.
+        from openmofi.labeling.decoding import start_server
+        from openmofi.models.encoder import load_encoder
 
-    start_server()
+        start_server()
+        blocked_on(brought)
     return load_encoder(
         model, device=options.device, precision=options.precision, compiled=options.compiled
     )
+
+
+def _bring(model: str) -> None:
+    """Put a model's files where this machine finds them; see `local_folder`."""
+    manifest = read_manifest(model, "model")
+    local_folder(manifest.store, manifest.content["prefix"], manifest.digest)
 
 
 class Wanted(Protocol):

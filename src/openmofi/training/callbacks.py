@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from openmofi.losses.ranks import world_size
 from openmofi.progress import say
+from openmofi.store_wait import StoreWait, apart, blocked_on
 from openmofi.training.checkpoint import Checkpoints
 from openmofi.training.metrics_queue import LogMetrics
 
 _SECONDS_BETWEEN_LINES = 5.0
+EPOCHS = "train/epochs"  # in all that is logged
 
 
 class ProgressLog(pl.Callback):
@@ -26,6 +29,7 @@ class ProgressLog(pl.Callback):
         samples_a_step: For the rate.
         samples: In the data set, for the epochs.
         log_every: Steps between two calls of ``log``.
+        waited: What this process has waited for the store so far.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class ProgressLog(pl.Callback):
         samples_a_step: int,
         samples: int,
         log_every: int,
+        waited: StoreWait,
     ) -> None:
         self._name = name
         self._log = log
@@ -44,6 +49,7 @@ class ProgressLog(pl.Callback):
         self._samples_a_step = samples_a_step
         self._samples = samples
         self._log_every = log_every
+        self._waited, self._waited_before = waited, 0.0
         self._sums: dict[str, Tensor] = {}
         self._steps = 0  # in the sums
         self._since = self._said = 0.0
@@ -51,6 +57,7 @@ class ProgressLog(pl.Callback):
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Start the clock."""
         self._since = self._said = time.monotonic()
+        self._waited_before = self._waited.total
 
     def on_train_batch_end(
         self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -62,18 +69,20 @@ class ProgressLog(pl.Callback):
         if module.step % self._log_every and module.step != self._max_steps:
             return
         now = time.monotonic()
-        rate = self._steps * self._samples_a_step / max(now - self._since, 1e-9)
+        seconds = max(now - self._since, 1e-9)
         means = module.mean_losses(self._sums)
         losses = {name: value.item() / self._steps for name, value in means.items()}
         metrics = {f"train/{name}": value for name, value in losses.items()}
         metrics |= {f"train/{name}": value.item() for name, value in module.last_norms.items()}
         metrics["train/learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics["train/logit_scale"] = module.backbone.logit_scale.exp().item()
-        metrics["train/samples_per_second"] = rate
-        metrics["train/epochs"] = module.step * self._samples_a_step / self._samples
+        metrics["train/samples_per_second"] = self._steps * self._samples_a_step / seconds
+        metrics["train/store_wait"] = (self._waited.total - self._waited_before) / seconds
+        metrics[EPOCHS] = module.step * self._samples_a_step / self._samples
         if trainer.is_global_zero:
             self._tell(metrics, losses, module.step, now)
         self._sums, self._steps, self._since = {}, 0, time.monotonic()
+        self._waited_before = self._waited.total
 
     def _tell(
         self, metrics: dict[str, float], losses: dict[str, float], step: int, now: float
@@ -93,6 +102,10 @@ class ToldToStop(Exception):  # noqa: N818 - no error: the run is saved and will
 class CheckpointWriter(pl.Callback):
     """Resumes a run, saves it every few steps, and when it is told to stop.
 
+    A thread brings a checkpoint to the store while training goes on; the next one waits for it. So
+    there is one at most that is not yet in the store, in temporary files. Several ranks wait for
+    theirs. What the thread raises is raised at the next step.
+
     Args:
         checkpoints: Of the run's recipe.
         every: Steps between two checkpoints.
@@ -105,6 +118,8 @@ class CheckpointWriter(pl.Callback):
         self._every = every
         self._last = last
         self._before: Any = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._storing: Future[tuple[None, StoreWait]] | None = None
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Load the state of ``module.step``, if that is not the beginning; listen for SIGTERM.
@@ -138,6 +153,26 @@ class CheckpointWriter(pl.Callback):
         due = module.step % self._every == 0 and module.step < self._last
         end = module.step == self._last and world_size() > 1
         if due or end or module.stops:
-            self._checkpoints.save(module, trainer.optimizers[0])
+            self._save(module, trainer.optimizers[0])
+        elif self._storing is not None and self._storing.done():
+            self._settle()
         if module.stops and module.step < self._last:
+            self._settle()
             raise ToldToStop
+
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        """Wait for the last checkpoint: what comes next reads them, or removes them."""
+        self._settle()
+
+    def _save(self, module: Any, optimizer: Any) -> None:
+        self._settle()
+        if world_size() > 1:
+            self._checkpoints.save(module, optimizer)
+            return
+        self._storing = self._pool.submit(apart, self._checkpoints.prepare(module, optimizer))
+
+    def _settle(self) -> None:
+        """The checkpoint that is under way is in the store after this, or its error is raised."""
+        storing, self._storing = self._storing, None
+        if storing is not None:
+            blocked_on(storing)

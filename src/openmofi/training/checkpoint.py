@@ -5,7 +5,8 @@ run goes on with any number of ranks: each rank reads the pieces that its block 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from openmofi.storage import Store
 from openmofi.training.module import EmbeddingModule
 
 _LATEST = "latest.json"
+_METRICS = "metrics.json"
 _TRUNK = "trunk.pt"
 _CLASSES_A_PIECE = 65_536  # 400 MB of rows and moments at a width of 512
 
@@ -43,19 +45,45 @@ class Checkpoints:
         Every rank calls it, and writes its class rows; the first writes the rest, and the index
         when all are done.
         """
-        folder, first = self._folder(module.step), _rank() == 0
-        if first:
-            trunk = {"backbone": module.backbone.state_dict(), "optimizer": optimizer.state_dict()}
-            if module.average is not None:
-                trunk["average"] = module.average.state_dict()
-            self._write(f"{folder}/{_TRUNK}", trunk)
-        pieces = _of_all_ranks(self._write_heads(module, folder))
-        if not first:
-            return
-        index = {"step": module.step, "heads": pieces}
+        own = self._write_state(module, optimizer, None)
+        pieces = _of_all_ranks(own)
+        if _rank() == 0:
+            self._finish(module.step, pieces)
+
+    def prepare(
+        self, module: EmbeddingModule, optimizer: torch.optim.Optimizer
+    ) -> Callable[[], None]:
+        """The state as it is now, in temporary files of this machine: a whole checkpoint at once.
+
+        What is returned brings it to the store, as `save` does, and may run in a thread while
+        training goes on. Not for several ranks, which would have to wait for each other there.
+        """
+        step = module.step
+        with ExitStack() as files:
+            pieces = self._write_state(module, optimizer, files)
+            written = files.pop_all()
+
+        def store() -> None:
+            written.close()
+            self._finish(step, pieces)
+
+        return store
+
+    def _write_state(
+        self, module: EmbeddingModule, optimizer: torch.optim.Optimizer, files: ExitStack | None
+    ) -> dict[str, list[Any]]:
+        """This rank's part; returns its pieces of class rows."""
+        folder = self._folder(module.step)
+        if _rank() == 0:
+            self._write(f"{folder}/{_TRUNK}", _trunk(module, optimizer), files)
+        return self._write_heads(module, folder, files)
+
+    def _finish(self, step: int, pieces: dict[str, list[Any]]) -> None:
+        """Name the step in the index, then remove what is of others."""
+        index = {"step": step, "heads": pieces}
         self._store.put(self._latest, json.dumps(index).encode())
         for info in list(self._store.list(f"{self._prefix}/step-")):
-            if not info.key.startswith(f"{folder}/"):
+            if not info.key.startswith(f"{self._folder(step)}/"):
                 self._store.delete(info.key)
 
     def load(self, module: EmbeddingModule, optimizer: torch.optim.Optimizer | None) -> None:
@@ -92,6 +120,19 @@ class Checkpoints:
         for info in list(self._store.list(f"{self._prefix}/")):
             self._store.delete(info.key)
 
+    def keep_metrics(self, rows: Sequence[tuple[dict[str, float], int]]) -> None:
+        """Metrics and steps that no tracking server has taken yet."""
+        if rows:
+            self._store.put(f"{self._prefix}/{_METRICS}", json.dumps(rows).encode())
+        else:
+            self._store.delete(f"{self._prefix}/{_METRICS}")
+
+    def kept_metrics(self) -> list[tuple[dict[str, float], int]]:
+        """What `keep_metrics` has kept."""
+        key = f"{self._prefix}/{_METRICS}"
+        rows = json.loads(self._store.get(key)) if self._store.exists(key) else []
+        return [(values, step) for values, step in rows]
+
     @property
     def _latest(self) -> str:
         return f"{self._prefix}/{_LATEST}"
@@ -116,7 +157,9 @@ class Checkpoints:
                 "or train on the shards that it was made with"
             )
 
-    def _write_heads(self, module: EmbeddingModule, folder: str) -> dict[str, list[Any]]:
+    def _write_heads(
+        self, module: EmbeddingModule, folder: str, files: ExitStack | None
+    ) -> dict[str, list[Any]]:
         """This rank's pieces: first class, end, key; by objective."""
         pieces: dict[str, list[Any]] = {}
         for objective in module.objectives:
@@ -126,19 +169,30 @@ class Checkpoints:
             for start in range(block.start, block.stop, _CLASSES_A_PIECE):
                 stop = min(start + _CLASSES_A_PIECE, block.stop)
                 key = f"{folder}/{objective.name}-{start:09d}-{stop:09d}.pt"
-                self._write(key, objective.head.part(range(start, stop)))
+                self._write(key, objective.head.part(range(start, stop)), files)
                 pieces.setdefault(objective.name, []).append([start, stop, key])
         return pieces
 
-    def _write(self, key: str, value: Mapping[str, Any]) -> None:
-        # Not in memory, where it would stand twice; torch refuses names that begin with a dot.
-        with self._store.new_file(key) as path, path.open("wb") as file:
-            torch.save(value, file)
+    def _write(self, key: str, value: Mapping[str, Any], files: ExitStack | None) -> None:
+        """A file that becomes the object ``key``, now or, if there are ``files``, with them."""
+        with ExitStack() as now:
+            # Not in memory, where it would stand twice; torch refuses names that begin with a dot.
+            path = (now if files is None else files).enter_context(self._store.new_file(key))
+            with path.open("wb") as file:
+                torch.save(value, file)
 
     def _read(self, key: str) -> dict[str, Any]:
         with self._store.local_file(key) as path:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
+
+
+def _trunk(module: EmbeddingModule, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """All but the class rows."""
+    trunk = {"backbone": module.backbone.state_dict(), "optimizer": optimizer.state_dict()}
+    if module.average is not None:
+        trunk["average"] = module.average.state_dict()
+    return trunk
 
 
 def _start(piece: tuple[range, str]) -> int:

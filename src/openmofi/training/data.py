@@ -1,6 +1,6 @@
 """Batches as a function of the step: order, pixels, labels and texts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 from pyarrow import compute
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import Dataset
 
-from openmofi.errors import InputError, OpenMofiError, ShardError
+from openmofi.errors import InputError, ShardError
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.shards import TarReader
 from openmofi.training.augmentation import DRAWS, Augmentation
@@ -188,43 +188,6 @@ class ImageReader:
         self._shards.tars.close()
 
 
-def step_loader(data: TrainingData, steps: range, *, workers: int) -> DataLoader[list[Batch]]:
-    """The batches of ``steps`` in order; any number of workers gives the same."""
-    return _StepLoader(
-        _Told(data),
-        batch_size=None,
-        sampler=steps,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        # Tokenizer and tables are inherited rather than pickled.
-        multiprocessing_context="fork" if workers else None,
-        worker_init_fn=_own_files,
-    )
-
-
-class _Told(Dataset[list[Batch] | OpenMofiError]):
-    """Hands an error on as an item."""
-
-    def __init__(self, data: TrainingData) -> None:
-        self.data = data
-
-    def __getitem__(self, step: int) -> list[Batch] | OpenMofiError:
-        try:
-            return self.data[step]
-        except OpenMofiError as error:
-            return error
-
-
-class _StepLoader(DataLoader[Any]):
-    """Raises a worker's error as it is; torch would add a traceback to its one line."""
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        for item in super().__iter__():
-            if isinstance(item, OpenMofiError):
-                raise item
-            yield item
-
-
 def share_of_batch(batch_size: int, ranks: int) -> int:
     """Samples of a batch on each rank.
 
@@ -277,14 +240,3 @@ def _label_sets(samples: Sequence[Mapping[str, Any]]) -> torch.Tensor:
     sets = [list(dict.fromkeys(sample["labels"])) for sample in samples]
     width = max(1, *map(len, sets))
     return torch.tensor([labels + [-1] * (width - len(labels)) for labels in sets])
-
-
-def _own_files(_: int) -> None:
-    """Files that were opened before the fork would share their place with other processes."""
-    worker = get_worker_info()
-    if worker is not None and isinstance(worker.dataset, _Told):
-        worker.dataset.data.images.close()
-
-
-def _as_it_is(item: Any) -> Any:
-    return item

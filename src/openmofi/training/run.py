@@ -10,12 +10,14 @@ from torch import Tensor
 
 from openmofi.config import parse_config
 from openmofi.progress import say
+from openmofi.store_wait import StoreWait, store_wait
 from openmofi.training.building import RunPlan, build_data, build_module, plan_run
-from openmofi.training.callbacks import CheckpointWriter, ProgressLog, ToldToStop
+from openmofi.training.callbacks import EPOCHS, CheckpointWriter, ProgressLog, ToldToStop
 from openmofi.training.checkpoint import Checkpoints
 from openmofi.training.config import TrainConfig
-from openmofi.training.data import check_inputs, step_loader
-from openmofi.training.metrics_queue import LogMetrics, MetricsQueue
+from openmofi.training.data import check_inputs
+from openmofi.training.loading import step_loader
+from openmofi.training.metrics_queue import LogMetrics, lasting_log, patience_s
 from openmofi.training.module import EmbeddingModule
 from openmofi.training.publish import publish_model
 from openmofi.training.shards import TrainingShards, open_shards
@@ -53,6 +55,7 @@ def train_model(
         LossNotFiniteError: With the step and the uids of its samples.
     """
     settings = parse_config(TrainConfig, config, where="train")
+    patience_s()  # a wrong one is told before work starts
     ranks = Ranks.from_environment(settings.batch_size)
     manifest = read_manifest(training_shards, "training_shards")
     plan = plan_run(settings, manifest, name)
@@ -61,12 +64,14 @@ def train_model(
             return ""
         say(f"train {name}: reused {finished}, trained before on the same shards and config")
         return finished
-    with open_shards(manifest, streamed=settings.stream_shards) as shards:
+    with store_wait() as waited, open_shards(manifest, streamed=settings.stream_shards) as shards:
         _check(settings, shards)
         if not ranks.is_first:
             _fit(plan, shards, ranks, log=lambda *_: None)
             return ""
-        return _finish(plan, _train(plan, shards, ranks, pipeline_run))
+        uri = _finish(plan, _train(plan, shards, ranks, pipeline_run))
+    say(f"train {name}: {waited.describe()}")
+    return uri
 
 
 def describe_run(
@@ -122,8 +127,9 @@ def _finished(plan: RunPlan) -> str:
 def _train(plan: RunPlan, shards: TrainingShards, ranks: Ranks, pipeline_run: str) -> str:
     """Run all steps inside a tracked run, and publish: what the first rank does."""
     from openmofi.tracking import tracked_run  # MLflow takes seconds to import
+    from openmofi.training import tracked
 
-    settings, dataset = plan.settings, plan.manifest.content["dataset"]
+    settings = plan.settings
     facts = _facts(plan, shards)
     checkpoints = Checkpoints(plan.manifest.store, plan.recipe)
     first_step = checkpoints.latest()
@@ -133,18 +139,21 @@ def _train(plan: RunPlan, shards: TrainingShards, ranks: Ranks, pipeline_run: st
         + (f"; goes on after step {first_step}" if first_step else "")
     )
     started = time.monotonic()
-    run_name, (tags, params) = f"train {plan.name}", _description(plan, facts)
-    with tracked_run(run_name, pipeline_run=pipeline_run, tags=tags, params=params) as run:
-        run.log_dataset("training shards", digest=dataset, uri=plan.manifest.uri)
+    name, tags = tracked.run_name(plan), tracked.run_tags(plan)
+    params = tracked.run_params(plan, facts)
+    with tracked_run(name, pipeline_run=pipeline_run, tags=tags, params=params) as run:
+        tracked.record_inputs(run, plan, facts)
         metrics: dict[str, float] = {}
+        # Of a run that was killed after its checkpoint: these steps are done again.
+        logged = {point.step for point in run.client.get_metric_history(run.run_id, EPOCHS)}
 
         def log(values: dict[str, float], step: int) -> None:
             metrics.update(values)
-            run.log_metrics(values, step)
+            if step not in logged:
+                run.log_metrics(values, step)
 
-        with MetricsQueue(log) as queue:
+        with lasting_log(log, checkpoints, first_step=first_step) as queue:
             module = _fit(plan, shards, ranks, queue)
-        run.log_metrics({"epochs": facts["epochs"]}, settings.max_steps)
         run_facts = {
             "name": plan.name,
             "backbone": settings.backbone,
@@ -155,20 +164,9 @@ def _train(plan: RunPlan, shards: TrainingShards, ranks: Ranks, pipeline_run: st
         }
         rows = _class_rows(module, checkpoints, ranks)
         uri = publish_model(plan, shards, module, rows, facts=facts, run_facts=run_facts)
-        run.set_tags({"openmofi.model": uri})
+        tracked.record_model(run, plan, uri)
     say(f"train {plan.name}: {uri}")
     return uri
-
-
-def _description(plan: RunPlan, facts: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """Tags and params of the run in MLflow."""
-    tags = {
-        "openmofi.dataset": facts["dataset"],
-        "openmofi.training_shards": plan.manifest.digest,
-        "openmofi.recipe": plan.recipe,
-    }
-    sizes = {name: facts[name] for name in ("samples", "classes", "epochs")}
-    return tags, {**plan.settings.model_dump(mode="json"), **sizes}
 
 
 def _facts(plan: RunPlan, shards: TrainingShards) -> dict[str, Any]:
@@ -208,20 +206,11 @@ def _fit(plan: RunPlan, shards: TrainingShards, ranks: Ranks, log: LogMetrics) -
         return _finished_module(module)
     data = build_data(plan, shards, module, ranks)
     loader = step_loader(data, range(first_step, settings.max_steps), workers=settings.workers)
-    callbacks = [
-        CheckpointWriter(checkpoints, every=settings.checkpoint_every, last=settings.max_steps),
-        ProgressLog(
-            f"train {plan.name}",
-            log,
-            max_steps=settings.max_steps,
-            samples_a_step=settings.batch_size * settings.accumulate,
-            samples=sum(shards.rows),
-            log_every=settings.log_every,
-        ),
-    ]
-    with quiet_lightning():
+    writer = CheckpointWriter(checkpoints, every=settings.checkpoint_every, last=settings.max_steps)
+    with store_wait() as waited, quiet_lightning():
+        progress = _progress(plan, shards, log, waited)
         try:
-            make_trainer(settings, callbacks, ranks).fit(module, loader)
+            make_trainer(settings, [writer, progress], ranks).fit(module, loader)
         except ToldToStop:
             say(f"train {plan.name}: told to stop; saved after step {module.step}")
             raise SystemExit(_EXIT_TERMINATED) from None
@@ -230,6 +219,20 @@ def _fit(plan: RunPlan, shards: TrainingShards, ranks: Ranks, log: LogMetrics) -
     if module.step != settings.max_steps:
         raise RuntimeError(f"training stopped at step {module.step} of {settings.max_steps}")
     return _finished_module(module)
+
+
+def _progress(
+    plan: RunPlan, shards: TrainingShards, log: LogMetrics, waited: StoreWait
+) -> ProgressLog:
+    return ProgressLog(
+        f"train {plan.name}",
+        log,
+        max_steps=plan.settings.max_steps,
+        samples_a_step=plan.settings.batch_size * plan.settings.accumulate,
+        samples=sum(shards.rows),
+        log_every=plan.settings.log_every,
+        waited=waited,
+    )
 
 
 def _finished_module(module: EmbeddingModule) -> EmbeddingModule:

@@ -16,6 +16,7 @@ from openmofi.keys import hash_file
 from openmofi.records import TRAINING_SAMPLES, VOCABULARY, checked, empty, from_parquet
 from openmofi.shards import wrong_digest
 from openmofi.storage import Store
+from openmofi.store_wait import mapped
 from openmofi.tombstones import read_tombstones
 from openmofi.training.tars import HeldTars, StoredTar, StreamedTars, Tars, shared_folder
 from openmofi.versions import Manifest
@@ -139,7 +140,7 @@ def _tables(store: Store, entries: Sequence[Mapping[str, Any]]) -> list[pa.Table
     """The index table of each shard."""
     with ThreadPoolExecutor(_READERS) as pool:
         keys = [entry["index_key"] for entry in entries]
-        return list(pool.map(lambda key: _read(store, key, TRAINING_SAMPLES), keys))
+        return list(mapped(pool, lambda key: _read(store, key, TRAINING_SAMPLES), keys))
 
 
 def _vocabulary(manifest: Manifest) -> pa.Table:

@@ -18,6 +18,7 @@ from openmofi.errors import OpenMofiError, StorageError
 from openmofi.keys import hash_bytes, hash_file
 from openmofi.shards import TarReader, wrong_digest
 from openmofi.storage import FolderStore, Store
+from openmofi.store_wait import waiting
 
 _PIECE = 16 << 20  # bytes of one request: memory of a process that fetches
 _HEX_DIGITS = len(hash_bytes(b""))
@@ -240,7 +241,8 @@ def _alone(path: Path, *, wait: bool) -> Iterator[bool]:
     """Hold a lock, which ends with the process that holds it; False: another one has it."""
     with _lock_file(path) as lock:
         if wait:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            with waiting("reads"):  # until the other one has fetched it
+                fcntl.flock(lock, fcntl.LOCK_EX)
         yield wait or _try_lock(lock)
 
 

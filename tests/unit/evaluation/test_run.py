@@ -48,22 +48,6 @@ def test_the_report_needs_nothing_beside_it_and_the_json_says_the_same(finished)
     assert beside["metrics"] == manifest.content["metrics"]
 
 
-def test_mlflow_has_one_child_a_model_under_the_pipeline_run(finished):
-    from mlflow import MlflowClient
-
-    folder, _, _, uri = finished
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    [experiment] = client.search_experiments(filter_string="name = 'openmofi'")
-    runs = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
-    models = read_manifest(uri, "evaluation").content["models"]
-    assert set(runs) == {"demo", *(f"evaluate {name}" for name in models.values())}
-    run = runs[f"evaluate {models['candidate']}"]
-    assert run.data.tags["mlflow.parentRunId"] == runs["demo"].info.run_id
-    assert run.data.metrics == read_manifest(uri, "evaluation").content["metrics"]["candidate"]
-    files = {f.path for f in client.list_artifacts(run.info.run_id, "evaluation")}
-    assert files == {"evaluation/report.html", "evaluation/report.json"}
-
-
 def test_the_same_request_finds_the_finished_evaluation(finished, capsys):
     _, candidate, request, uri = finished
     assert evaluate_model(candidate, **{**request, "pipeline_run": ""}) == uri

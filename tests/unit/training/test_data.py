@@ -9,7 +9,8 @@ from openmofi.errors import InputError, ShardError, StorageError
 from openmofi.keys import hash_bytes, hash_json
 from openmofi.training.augmentation import Augmentation
 from openmofi.training.building import STAGE_VERSION
-from openmofi.training.data import Batch, ImageReader, TrainingData, check_inputs, step_loader
+from openmofi.training.data import Batch, ImageReader, TrainingData, check_inputs
+from openmofi.training.loading import step_loader
 from openmofi.training.order import SampleOrder
 from openmofi.training.shards import TrainingShards, open_shards
 from openmofi.training.texts import SampleTexts

@@ -122,8 +122,8 @@ def test_the_run_names_its_data_in_mlflow(multitask, shards):
     origin = read_manifest(multitask, "model").content["origin"]
     run = mlflow.MlflowClient().get_run(origin["mlflow_run_id"])
     assert run.data.tags["openmofi.dataset"] == manifest.content["dataset"]
-    assert run.data.params["objectives.0.margin"] == "0.15"
-    assert run.data.metrics["epochs"] == 40 * 24 / 120 == origin["epochs"]
+    assert run.data.params["objectives.supervised.margin"] == "0.15"
+    assert float(run.data.params["epochs"]) == 40 * 24 / 120 == origin["epochs"]
     assert run.info.status == "FINISHED"
     folder = Path(read_manifest(multitask, "model").content["prefix"])
     facts = json.loads(manifest.store.get(f"{folder}/training.json"))

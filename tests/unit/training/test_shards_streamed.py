@@ -13,7 +13,8 @@ from openmofi.keys import hash_bytes
 from openmofi.storage import open_store
 from openmofi.training import tars as tars_module
 from openmofi.training.augmentation import Augmentation
-from openmofi.training.data import ImageReader, TrainingData, step_loader
+from openmofi.training.data import ImageReader, TrainingData
+from openmofi.training.loading import step_loader
 from openmofi.training.order import SampleOrder
 from openmofi.training.shards import TrainingShards, open_shards
 from openmofi.training.tars import StoredTar, StreamedTars

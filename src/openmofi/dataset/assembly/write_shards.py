@@ -19,6 +19,7 @@ from openmofi.keys import content_digest
 from openmofi.progress import bar
 from openmofi.records import checked, from_parquet, to_parquet
 from openmofi.storage import Store
+from openmofi.store_wait import StoreWait, apart, blocked_on
 from openmofi.work import Work
 
 _WRITERS = 8  # threads, for stores that are slow to answer
@@ -62,18 +63,18 @@ def write_shards(
     database.execute(_SAMPLES)
     written = []
     with Filling(database, "samples") as samples, ThreadPoolExecutor(_WRITERS) as pool:
-        waiting: deque[Future[tuple[DatasetShard, pa.Table]]] = deque()
+        waiting: deque[Future[tuple[tuple[DatasetShard, pa.Table], StoreWait]]] = deque()
 
         def finish(most: int) -> None:
             while len(waiting) > most:
-                entry, rows = waiting.popleft().result()
+                entry, rows = blocked_on(waiting.popleft())
                 written.append(entry)
                 samples.add(rows)
 
         shards = _shards(database, work, loaded)
         for shard in bar(shards, label="assemble", total=len(work), unit="shard"):
             key = loaded.facts.shards[shard.number].table_key
-            waiting.append(pool.submit(_write, store, key, shard, prefix))
+            waiting.append(pool.submit(apart, _write, store, key, shard, prefix))
             finish(_UNWRITTEN)
         finish(0)
     return written

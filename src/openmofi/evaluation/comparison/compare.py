@@ -9,6 +9,7 @@ from openmofi.errors import InputError
 from openmofi.evaluation import metrics, wording
 from openmofi.evaluation.bootstrap import Draws
 from openmofi.evaluation.comparison import differences
+from openmofi.evaluation.comparison.runs import page_of
 from openmofi.evaluation.comparison.sides import Evaluated, Side, open_side
 from openmofi.evaluation.retrieval import IntArray
 from openmofi.evaluation.suites import SUITE_VERSION, read_scores
@@ -37,7 +38,8 @@ def compare_runs(given: Sequence[str]) -> Facts:
         ``sides`` (``label``, ``given``, ``name``, ``evaluation``, ``images``, ...), ``metrics``
         (``values``, one a side; ``against_first``: that side minus the first, paired, with a
         ``verdict``), ``data``, ``recipe`` and ``code`` (``differ``, ``equal``), and ``notes``
-        about what could not be compared.
+        about what could not be compared; ``mlflow``, the page that shows those sides that were
+        named by their runs, or empty.
 
     Raises:
         InputError: Fewer than two, or one is no run and no manifest.
@@ -54,6 +56,7 @@ def compare_runs(given: Sequence[str]) -> Facts:
         "metrics": _rows(chosen, paired),
         **{name: _plain(part) for name, part in differences.parts(sides).items()},
         "notes": notes,
+        "mlflow": page_of(given),
     }
 
 

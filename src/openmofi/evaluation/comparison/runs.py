@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ _MODEL, _EVALUATION = "openmofi.model", "openmofi.evaluation"
 _EVALUATION_URI = "openmofi.evaluation_uri"
 _REPORT = "evaluation/report.json"
 _PARENT = "mlflow.parentRunId"
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 _CODE = ("openmofi.version", "openmofi.git_commit", "openmofi.image")
 
 
@@ -39,6 +41,17 @@ class Found:
     role: str = "candidate"
     params: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_run(given: str) -> bool:
+    """Whether what a person named is an MLflow run id."""
+    return _RUN_ID.fullmatch(given) is not None
+
+
+def page_of(given: Sequence[str]) -> str:
+    """The UI's page with those that are runs side by side; empty if there are not two."""
+    runs = [one for one in given if is_run(one)]
+    return tracking.compare_url(runs) if len(runs) > 1 else ""
 
 
 def find_run(run_id: str) -> Found:

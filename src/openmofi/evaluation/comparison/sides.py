@@ -1,19 +1,16 @@
 """What is compared: a model with its evaluations, data set and recipe, found by one address."""
 
 import contextlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from openmofi.errors import InputError, StorageError
-from openmofi.evaluation.comparison.runs import Found, code_of, find_run
+from openmofi.evaluation.comparison.runs import Found, code_of, find_run, is_run
 from openmofi.evaluation.embedders import HISTOGRAM, colour_histogram
 from openmofi.storage import Store
 from openmofi.summary import manifest_kind
 from openmofi.versions import Manifest, read_manifest
-
-_RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def open_side(given: str) -> Side:
         InputError: It is none of these.
         StorageError: The store or the tracking server can't be reached, or does not have it.
     """
-    if _RUN_ID.fullmatch(given):
+    if is_run(given):
         found = find_run(given)
     elif "/manifests/" in given:
         found = Found(given)

@@ -15,6 +15,7 @@ def comparison_text(facts: Facts) -> str:
     parts = [list(_sides(facts["sides"])), list(_metrics(facts))]
     parts += [list(_differing(name, facts[name], facts["sides"])) for name in _HEADS]
     parts += [[f"note: {note}" for note in facts["notes"]]]
+    parts += [[f"in MLflow's UI: {facts['mlflow']}"] if facts.get("mlflow") else []]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
