@@ -12,9 +12,9 @@ from openmofi.evaluation import metrics
 from openmofi.evaluation.config import EvaluateConfig
 from openmofi.evaluation.run import draws_of, scores_for
 from openmofi.registry.config import RegisterConfig
-from openmofi.versions import Manifest, read_manifest
+from openmofi.versions import Manifest, manifest_key, read_manifest
 
-GATE_VERSION = 2  # raised by hand when the same inputs lead to another decision
+GATE_VERSION = 3  # raised by hand when the same inputs lead to another decision
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def decide(
     if evaluation.content["candidate"] != model.digest:
         raise InputError(f"{evaluation.uri} evaluates another model than {model.uri}")
     value = _value(evaluation, config.metric)
-    refusals = [*_below_floor(value, config), *_unchecked(model, evaluation)]
+    refusals = [*_below_floor(value, config), *_unchecked(model, evaluation, config)]
     difference = None
     if champion is not None:
         difference = _against(champion, model, evaluation, config.metric)
@@ -95,17 +95,48 @@ def _below_floor(value: float, config: RegisterConfig) -> list[str]:
     return [f"{config.metric} {value:.2f} is below the floor {config.floor:.2f}"]
 
 
-def _unchecked(model: Manifest, evaluation: Manifest) -> list[str]:
-    """Whether the evaluation's images were kept out of the training data."""
+def _unchecked(model: Manifest, evaluation: Manifest, config: RegisterConfig) -> list[str]:
+    """Whether the evaluation's images were kept out of all that the model has learned from."""
     origin = model.content.get("origin") or {}
-    dataset = origin.get("dataset_uri")
-    if not dataset:
+    if not origin.get("dataset_uri"):
         return ["nobody knows whether its training data holds the evaluation set: not trained here"]
-    checked = read_manifest(dataset, "dataset").content.get("checked_against") or []
-    if evaluation.content["data_digest"] in checked:
+    data = evaluation.content["data_digest"]
+    if data not in _checked_against(model):
+        return [f"its training data was not checked against the evaluation set {data[:12]}"]
+    start = origin.get("initial_model")
+    if start is None or config.foreign_start == "allow":
         return []
-    short = evaluation.content["data_digest"][:12]
-    return [f"its training data was not checked against the evaluation set {short}"]
+    if not _is_checked_start(model, str(start["source"]), data):
+        return [
+            f"it began with the weights of {start['source']}, and nobody has checked their "
+            f"training data against the evaluation set {data[:12]}"
+        ]
+    return []
+
+
+def _checked_against(model: Manifest) -> list[str]:
+    """Digests of the evaluation sets that a model's own training data was kept clear of."""
+    origin = model.content["origin"]
+    # By digest where it can be: the root may have been copied since.
+    key = manifest_key("dataset", origin.get("dataset", ""))
+    here = f"{model.store.uri}/{key}"
+    uri = here if model.store.exists(key) else origin["dataset_uri"]
+    checked: list[str] = read_manifest(uri, "dataset").content.get("checked_against") or []
+    return checked
+
+
+def _is_checked_start(model: Manifest, source: str, data: str) -> bool:
+    """Whether weights to begin with are ours, and so are those that they began with."""
+    if "/manifests/model/" not in source:
+        return False
+    key = manifest_key("model", source.rpartition("/")[2].removesuffix(".json"))
+    here = f"{model.store.uri}/{key}"
+    start = read_manifest(here if model.store.exists(key) else source, "model")
+    origin = start.content.get("origin") or {}
+    if not origin.get("dataset_uri") or data not in _checked_against(start):
+        return False
+    before = origin.get("initial_model")
+    return before is None or _is_checked_start(start, str(before["source"]), data)
 
 
 def _against(

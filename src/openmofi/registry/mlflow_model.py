@@ -1,13 +1,24 @@
-"""A model folder as an MLflow model: code, weights, signature and pinned requirements."""
+"""A model folder as an MLflow model: code, weights, gallery, signature and pinned requirements."""
 
+import math
+import tempfile
+import time
 import warnings
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import openmofi
+from openmofi import tracking
+from openmofi.registry.gallery import Chosen, write_gallery
 from openmofi.storage import local_folder
 from openmofi.versions import Manifest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+GALLERY_TAG, GALLERY_IMAGES_TAG = "openmofi.gallery_digest", "openmofi.gallery_images"
 
 # What the logged code imports, directly or through this package, whose source goes with it.
 _REQUIREMENTS = (
@@ -16,57 +27,128 @@ _REQUIREMENTS = (
 )  # fmt: skip
 
 
-def log_pyfunc(model: Manifest, *, run_id: str) -> str:
-    """Log a model of the store to MLflow under a run; return its ``models:/m-…`` URI.
+def find_logged(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> str | None:
+    """A model that an earlier try has logged with these tags, whole: its id, ``m-…``.
+
+    Args:
+        client: Of the tracking server.
+        run_id: A run of the experiment to look in.
+        tags: All of them must be there.
+    """
+    experiment = client.get_run(run_id).info.experiment_id
+    text = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    for found in client.search_logged_models([experiment], filter_string=text):
+        if str(found.status) == "READY":
+            return str(found.model_id)
+    return None
+
+
+def log_pyfunc(
+    model: Manifest, gallery: Chosen | None, *, run_id: str, tags: Mapping[str, str]
+) -> str:
+    """Log a model of the store to MLflow under a run; return its id, ``m-…``.
 
     Args:
         model: Manifest of kind ``model``; its folder is copied into MLflow's artifacts.
+        gallery: What it answers with as neighbours; it is embedded now.
         run_id: The run that it belongs to.
+        tags: Of the logged model; the gallery's are added.
     """
     import mlflow
 
     folder = local_folder(model.store, model.content["prefix"], model.digest)
     package = Path(openmofi.__file__).parent
-    with mlflow.start_run(run_id=run_id, nested=True), warnings.catch_warnings():
-        # It asks for an input example; the signature is given in full instead.
-        warnings.simplefilter("ignore", UserWarning)
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(package / "registry" / "pyfunc_model.py"),
-            artifacts={"model": str(folder)},
-            code_paths=[str(package)],
-            signature=signature(),
-            pip_requirements=requirements(),
-            metadata={"openmofi.model_digest": model.digest},
-        )
-    return str(info.model_uri)
+    with tempfile.TemporaryDirectory(prefix="openmofi-gallery-") as temporary:
+        artifacts, tags = {"model": str(folder)}, dict(tags)
+        if gallery is not None:
+            beside = Path(temporary, "gallery")  # its name in MLflow, too
+            beside.mkdir()
+            tags[GALLERY_TAG] = write_gallery(gallery, model, beside)
+            tags[GALLERY_IMAGES_TAG] = str(len(gallery.rows))
+            artifacts["gallery"] = str(beside)
+        with mlflow.start_run(run_id=run_id, nested=True), warnings.catch_warnings():
+            # It asks for an input example; the signature is given in full instead.
+            warnings.simplefilter("ignore", UserWarning)
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(package / "registry" / "pyfunc_model.py"),
+                artifacts=artifacts,
+                code_paths=[str(package)],
+                signature=signature(),
+                pip_requirements=requirements(),
+                metadata={"openmofi.model_digest": model.digest},
+                params=_params(model),
+                tags=tags,
+            )
+    return str(info.model_id)
+
+
+def tie(
+    client: "MlflowClient", run_id: str, model_id: str, model: Manifest, found: Manifest
+) -> None:
+    """Tie data and results to a logged model, so that its page shows them and a search finds it.
+
+    Args:
+        client: Of the tracking server.
+        run_id: The run that logged it.
+        model_id: Of the logged model.
+        model: Its manifest: the data set that it learned from becomes an input of the run.
+        found: The manifest of its evaluation: the data set, and each metric with model and data.
+    """
+    from mlflow.entities import Metric
+
+    run = tracking.TrackedRun(client, run_id)
+    origin = model.content.get("origin") or {}
+    if origin.get("dataset"):
+        run.log_dataset("dataset", digest=origin["dataset"], uri=origin.get("dataset_uri", ""))
+    name, digest = Path(found.content["data"]).name or "evaluation", found.content["data_digest"]
+    run.log_dataset(name, digest=digest, uri=found.content["data"], context="evaluation")
+    at = int(time.time() * 1000)
+    values: Mapping[str, float] = found.content["metrics"]["candidate"]
+    finite = {key: float(value) for key, value in values.items() if math.isfinite(value)}
+    metrics = [Metric(key, value, at, 0, model_id, name, digest) for key, value in finite.items()]
+    client.log_batch(run_id, metrics=metrics)
+
+
+def _params(model: Manifest) -> dict[str, str]:
+    """How it was trained, as a logged model takes it: secrets left out, values cut."""
+    origin = model.content.get("origin") or {}
+    kept = ("name", "backbone", "config", "steps", "samples", "dataset", "recipe")
+    # Below one name, since MLflow adds the params of the run that registers.
+    return tracking.flatten_params(
+        {"training": {key: origin[key] for key in kept if key in origin}}
+    )
 
 
 def signature() -> Any:
-    """Any single column in; kind, embedding and entities out; ``kind`` and ``top_k`` as params."""
+    """Any single column in; kind, embedding, entities and neighbours out; and the params."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType, Array, Object, Property
 
-    entity = Object(
-        [
-            Property("entity_id", DataType.string),
-            Property("name", DataType.string),
-            Property("score", DataType.double),
-        ]
-    )
+    def record(*texts: str) -> Object:
+        columns = [Property(name, DataType.string) for name in texts]
+        return Object([*columns, Property("score", DataType.double)])
+
+    entity = record("entity_id", "name")
+    neighbour = record("uid", "url", "licence", "entity_id", "name")
     return ModelSignature(
-        # Unnamed, because a plain list of paths, bytes or texts must pass as it is.
+        # Unnamed, because a plain list of images or texts must pass as it is.
         inputs=Schema([ColSpec(AnyType())]),  # type: ignore[no-untyped-call]
         outputs=Schema(
             [
                 ColSpec(DataType.string, "kind"),
                 ColSpec(Array(DataType.double), "embedding"),
                 ColSpec(Array(entity), "entities", required=False),
+                ColSpec(Array(neighbour), "neighbours", required=False),
             ]
         ),
         params=ParamSchema(
-            [ParamSpec("kind", DataType.string, "auto"), ParamSpec("top_k", DataType.long, 5)]
+            [
+                ParamSpec("kind", DataType.string, "auto"),
+                ParamSpec("top_k", DataType.long, 5),
+                ParamSpec("neighbours", DataType.long, 5),
+            ]
         ),
     )
 

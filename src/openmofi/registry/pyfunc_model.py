@@ -1,19 +1,19 @@
-"""What ``mlflow.pyfunc.load_model`` answers with: embeddings and entity names of images or texts.
+"""What ``mlflow.pyfunc.load_model`` answers with: embeddings, entity names and neighbours.
 
-MLflow runs this file ("models from code"); the weights are the artifact ``model``, a model
-folder. Each input is
+MLflow runs this file ("models from code"); the artifacts are ``model``, a model folder, and
+``gallery``, if there is one. Each input is
 
-* an image: bytes, a path, base64 text or a ``data:`` URI; or
-* a text: any other string.
+* an image: bytes, base64 text, a ``data:`` URI, or in Python a ``pathlib.Path`` or a PIL image; or
+* a text: any other string. No file is opened because a string names it.
 
 ``params={"kind": "image"}`` or ``"text"`` settles what a string is; so does a DataFrame column
 named ``image`` or ``text``. The answer has one row an input: ``kind``, ``embedding`` (unit
-length) and ``entities`` (best first: ``entity_id``, ``name``, ``score`` = cosine with the class
-row; empty for a model without classes).
+length), ``entities`` (best first: ``entity_id``, ``name``, ``score`` = cosine with the class row;
+empty for a model without classes) and ``neighbours`` (see `gallery_index.Gallery.nearest`; empty
+without a gallery). What is wrong with an input is an `MlflowException` that a server answers with
+status 400.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,25 +22,28 @@ import mlflow
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel
 from PIL import Image
 
 from openmofi.errors import InputError
-from openmofi.images import ImageProblemError, decode_image
 from openmofi.models.encoder import ClipEncoder, load_encoder_folder
+from openmofi.registry.gallery_index import Gallery, best
+from openmofi.registry.pyfunc_inputs import Input, counts, read_inputs
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 _BATCH = 64
+_DEFAULTS = {"kind": "auto", "top_k": 5, "neighbours": 5}
 
 
 class ImageTextModel(PythonModel):
     """A model folder behind MLflow's ``predict``."""
 
     def load_context(self, context: Any) -> None:
-        """Load weights, class rows and vocabulary from the artifact ``model``."""
-        folder = Path(context.artifacts["model"])
+        """Load weights, class rows, vocabulary and gallery from the artifacts."""
+        folder, gallery = Path(context.artifacts["model"]), context.artifacts.get("gallery")
         self._encoder = load_encoder_folder(folder, device="auto")
         self._classes = _Classes(folder)
+        self._gallery = Gallery(Path(gallery) if gallery else None)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None
@@ -50,20 +53,24 @@ class ImageTextModel(PythonModel):
         Args:
             context: MLflow's; not used.
             model_input: What MLflow makes of a list, one column.
-            params: ``kind`` and ``top_k``, see the module.
+            params: ``kind``, ``top_k`` entities and ``neighbours``, see the module.
 
         Raises:
-            InputError: An image does not open, or a path is not there.
+            MlflowException: An input or a param is not usable; then there is no answer at all.
         """
-        options = dict(params or {})
-        given, kind = _flatten(model_input, str(options.get("kind", "auto")))
-        inputs = [_interpret(value, kind) for value in given]
+        options = {**_DEFAULTS, **(params or {})}
+        try:
+            entities, neighbours = counts(options, ("top_k", "neighbours"))
+            inputs = read_inputs(model_input, str(options["kind"]))
+        except InputError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from None
         vectors = _embed(self._encoder, inputs)
         return pd.DataFrame(
             {
                 "kind": ["text" if isinstance(value, str) else "image" for value in inputs],
                 "embedding": [vector.tolist() for vector in vectors],
-                "entities": self._classes.best(vectors, int(options.get("top_k", 5))),
+                "entities": self._classes.best(vectors, entities),
+                "neighbours": self._gallery.nearest(vectors, neighbours),
             }
         )
 
@@ -90,73 +97,14 @@ class _Classes:
             return [[] for _ in vectors]
         answers = []
         for scores in vectors @ self._rows.T:
-            order = np.argsort(-scores, kind="stable")[: max(top, 0)]
-            answers.append([self._entity(int(i), float(scores[i])) for i in order])
+            answers.append([self._entity(int(i), float(scores[i])) for i in best(scores, top)])
         return answers
 
     def _entity(self, index: int, score: float) -> dict[str, Any]:
         return {"entity_id": self._ids[index], "name": self._names[index], "score": score}
 
 
-def _flatten(model_input: Any, kind: str) -> tuple[list[Any], str]:
-    """All values of whatever MLflow handed over, and the kind that its column's name tells."""
-    if kind not in ("auto", "image", "text"):
-        raise InputError(f"params 'kind' must be auto, image or text, got {kind!r}")
-    if isinstance(model_input, pd.DataFrame):
-        name = str(model_input.columns[0]) if len(model_input.columns) else ""
-        values = model_input.iloc[:, 0].tolist() if len(model_input.columns) else []
-        if kind == "auto" and name in ("image", "text"):
-            kind = name
-    else:
-        values = [model_input] if isinstance(model_input, str | bytes) else list(model_input)
-    flat: list[Any] = []
-    for value in values:  # {"text": ["a", "b"]} arrives as one row that holds a list
-        flat.extend(value if isinstance(value, list | tuple | np.ndarray) else [value])
-    return flat, kind
-
-
-def _interpret(value: Any, kind: str) -> Image.Image | str:
-    if isinstance(value, Image.Image):
-        return value.convert("RGB")
-    if isinstance(value, bytes | bytearray | memoryview):
-        return _decode(bytes(value), f"{len(value)} bytes")
-    if not isinstance(value, str):
-        raise InputError(f"input must be text, bytes or an image, not {type(value).__name__}")
-    if kind == "text":
-        return value
-    path = value.removeprefix("file://")
-    if len(path) < 4096 and "\0" not in path and Path(path).is_file():
-        return _decode(Path(path).read_bytes(), path)
-    data = _from_base64(value)
-    if data is not None:
-        return _decode(data, "base64 text")
-    if kind == "image" or value.lower().endswith(_SUFFIXES):
-        shown = value if len(value) <= 200 else f"{value[:200]}…"
-        raise InputError(f"no image: {shown!r} is neither a file nor base64 of an image")
-    return value
-
-
-def _from_base64(value: str) -> bytes | None:
-    """The bytes behind base64, if they are an image's."""
-    text = value.partition(",")[2] if value.startswith("data:") else value
-    if len(text) < 32:
-        return None
-    try:
-        data = base64.b64decode(text, validate=True)
-        decode_image(data)
-    except (binascii.Error, ValueError, ImageProblemError):
-        return None
-    return data
-
-
-def _decode(data: bytes, name: str) -> Image.Image:
-    try:
-        return decode_image(data)
-    except ImageProblemError as error:
-        raise InputError(f"image does not open ({name}): {error}") from None
-
-
-def _embed(encoder: ClipEncoder, inputs: Sequence[Image.Image | str]) -> npt.NDArray[np.float32]:
+def _embed(encoder: ClipEncoder, inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
     vectors = np.zeros((len(inputs), encoder.dim), dtype=np.float32)
     texts = {i: value for i, value in enumerate(inputs) if isinstance(value, str)}
     images = {i: value for i, value in enumerate(inputs) if isinstance(value, Image.Image)}

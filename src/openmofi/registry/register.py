@@ -1,7 +1,13 @@
-"""`register_model`: log a model to MLflow, hold it against the gate, and set its aliases."""
+"""`register_model`: log a model to MLflow, hold it against the gate, and set its aliases.
+
+What takes long comes first, outside of the registry: the champion is measured where it was not yet,
+the gallery is embedded, the model is logged. What decides comes in one turn (`turns`), in which
+nobody else moves the champion. A try that was killed, wherever it was, is gone on with by the next.
+"""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openmofi import tracking
@@ -9,9 +15,18 @@ from openmofi.config import parse_config
 from openmofi.errors import InputError
 from openmofi.keys import recipe_key
 from openmofi.progress import say
+from openmofi.registry.champions import CANDIDATE, CHAMPION, crown, settle, take_candidate
 from openmofi.registry.config import RegisterConfig
+from openmofi.registry.gallery import Chosen, choose_gallery
 from openmofi.registry.gate import GATE_VERSION, Champion, Decision, decide
-from openmofi.registry.mlflow_model import log_pyfunc
+from openmofi.registry.mlflow_model import (
+    GALLERY_IMAGES_TAG,
+    GALLERY_TAG,
+    find_logged,
+    log_pyfunc,
+    tie,
+)
+from openmofi.registry.turns import Turn, ensure_registered, turn
 from openmofi.versions import Manifest, read_manifest, write_manifest
 
 if TYPE_CHECKING:
@@ -19,13 +34,28 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 KIND = "registration"
-CANDIDATE, CHAMPION = "candidate", "champion"
+RECORD_TAG, COMPLETE_TAG = "openmofi.record", "openmofi.complete"
+DECISION_TAG, MODEL_URI_TAG = "openmofi.decision", "openmofi.model_uri"
 
 _REGISTRATION_TAG = "openmofi.registration"
-_MODEL_URI_TAG = "openmofi.model_uri"
-_RECORD_TAG = "openmofi.record"
-_COMPLETE_TAG = "openmofi.complete"
 _FORBIDDEN = set("/:'\"`\\%")
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is registered, under which key."""
+
+    name: str
+    key: str
+    model: Manifest
+    evaluation: Manifest
+    gallery: Chosen | None
+    config: RegisterConfig
+    pipeline_run: str
+
+    def decide(self, client: "MlflowClient") -> Decision:
+        """The gate's word against the champion of now."""
+        return decide(self.model, self.evaluation, _champion(client, self.name), self.config)
 
 
 def register_model(
@@ -53,33 +83,42 @@ def register_model(
 
     Raises:
         InputError: Config, name, model or evaluation is not usable.
-        StorageError: The store or the MLflow server can't be reached.
+        StorageError: The store or the MLflow server can't be reached, or another process has taken
+            over because this one stood still.
     """
     parsed = parse_config(RegisterConfig, config, where="register config")
-    _check_name(name)
-    model_manifest = read_manifest(model, "model")
-    evaluation_manifest = read_manifest(evaluation, "evaluation")
-    digests = {"model": model_manifest.digest, "evaluation": evaluation_manifest.digest}
-    key = recipe_key(KIND, GATE_VERSION, parsed.model_dump(), digests, [name])
+    check_name(name)
+    request = _request(model, evaluation, name, parsed, pipeline_run)
     client = tracking.mlflow_client()
     with tracking.told_in_one_line():
-        version = _find_version(client, name, key)
-        if version is None:
-            champion = _champion(client, name)
-            decision = decide(model_manifest, evaluation_manifest, champion, parsed)
-            record = _record(decision, model_manifest, evaluation_manifest, parsed)
-            version = _new_version(client, name, key, record, model_manifest, pipeline_run)
-        else:
+        version = _find_version(client, name, request.key)
+        if version is not None and COMPLETE_TAG in version.tags:
             say(f"register: reused version {version.version} of {name}")
-        record = _finish(client, version)
+        else:
+            request.decide(client)  # measures, and tells what is wrong, before anything is made
+            version = _in_turn(client, request, "") if version else _from_start(client, request)
+    record = _content(version)
     say(f"register: {name} version {version.version} {record['decision']}: {record['reasons'][0]}")
-    return write_manifest(model_manifest.store, KIND, key, record).uri
+    return write_manifest(request.model.store, KIND, request.key, record).uri
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise an `InputError` for a name that the registry cannot hold."""
     if not name.strip() or set(name) & _FORBIDDEN:
         forbidden = "".join(sorted(_FORBIDDEN))
         raise InputError(f"model name {name!r} must be non-empty, without any of {forbidden}")
+
+
+def _request(
+    model: str, evaluation: str, name: str, config: RegisterConfig, pipeline_run: str
+) -> _Request:
+    found, measured = read_manifest(model, "model"), read_manifest(evaluation, "evaluation")
+    gallery = choose_gallery(found, config.gallery_images)
+    digests = {"model": found.digest, "evaluation": measured.digest}
+    if gallery is not None:  # a takedown since makes another gallery, and so another version
+        digests["gallery"] = gallery.digest
+    key = recipe_key(KIND, GATE_VERSION, config.model_dump(), digests, [name])
+    return _Request(name, key, found, measured, gallery, config, pipeline_run)
 
 
 def _find_version(client: "MlflowClient", name: str, key: str) -> "ModelVersion | None":
@@ -91,95 +130,153 @@ def _find_version(client: "MlflowClient", name: str, key: str) -> "ModelVersion 
 
 
 def _champion(client: "MlflowClient", name: str) -> Champion | None:
-    aliases = {a: v for m in _registered(client, name) for a, v in m.aliases.items()}
+    found = client.search_registered_models(f"name = '{name}'")
+    aliases = {a: v for m in found for a, v in m.aliases.items()}
     if CHAMPION not in aliases:
         return None
     version = client.get_model_version(name, aliases[CHAMPION])
-    uri = version.tags.get(_MODEL_URI_TAG)
+    uri = version.tags.get(MODEL_URI_TAG)
     if not uri:
         raise InputError(
-            f"champion version {version.version} of {name} has no tag {_MODEL_URI_TAG}, so it "
+            f"champion version {version.version} of {name} has no tag {MODEL_URI_TAG}, so it "
             "can't be compared; take the alias 'champion' away from it first"
         )
     return Champion(str(version.version), uri)
 
 
-def _registered(client: "MlflowClient", name: str) -> list[Any]:
-    return list(client.search_registered_models(f"name = '{name}'"))
+def _from_start(client: "MlflowClient", request: _Request) -> "ModelVersion":
+    """Log the model, then decide on it. A model that an earlier try has logged is taken over."""
+    tags = {"openmofi.step": "register", _REGISTRATION_TAG: request.key}
+    params = {
+        "model": request.model.uri,
+        "evaluation": request.evaluation.uri,
+        "name": request.name,
+        "config": request.config.model_dump(),
+    }
+    with tracking.tracked_run(
+        f"register {request.name}",
+        pipeline_run=request.pipeline_run,
+        tags=tags,
+        params=params,
+    ) as run:
+        mark = {_REGISTRATION_TAG: request.key}
+        logged = find_logged(client, run.run_id, mark) or log_pyfunc(
+            request.model, request.gallery, run_id=run.run_id, tags=mark
+        )
+        tie(client, run.run_id, logged, request.model, request.evaluation)
+        return _in_turn(client, request, logged)
 
 
-def _record(
-    decision: Decision, model: Manifest, evaluation: Manifest, config: RegisterConfig
-) -> dict[str, Any]:
+def _in_turn(client: "MlflowClient", request: _Request, logged: str) -> "ModelVersion":
+    """Decide and set aliases while nobody else does."""
+    ensure_registered(client, request.name)
+    with turn(client, request.name, f"register {request.key[:8]}") as mine:
+        settle(mine)
+        # Again: the same registration, retried beside this one, may have been first.
+        version = _find_version(client, request.name, request.key)
+        if version is None:
+            version = _new_version(mine, request, logged)
+        elif COMPLETE_TAG not in version.tags and _is_outdated(client, version):
+            version = _decided_again(mine, request, version)
+        if COMPLETE_TAG not in version.tags:
+            _finish(mine, version)
+    return client.get_model_version(request.name, version.version)
+
+
+def _new_version(mine: Turn, request: _Request, logged: str) -> "ModelVersion":
+    """Make the version, which carries the decision from its first moment."""
+    import mlflow
+
+    gallery = mine.client.get_logged_model(logged).tags
+    record = _record(request.decide(mine.client), request, gallery)
+    mine.check()
+    made = mlflow.register_model(
+        f"models:/{logged}", request.name, tags=_version_tags(request.key, record)
+    )
+    return mine.client.get_model_version(request.name, made.version)
+
+
+def _is_outdated(client: "MlflowClient", version: "ModelVersion") -> bool:
+    """Whether a version was compared with another champion than there is now."""
+    compared = (_record_of(version)["champion"] or {}).get("version")
+    champion = _champion(client, version.name)
+    now = champion.version if champion else None
+    return now not in (compared, str(version.version))
+
+
+def _decided_again(mine: Turn, request: _Request, version: "ModelVersion") -> "ModelVersion":
+    record = _record(request.decide(mine.client), request, version.tags)
+    mine.check()
+    for key, value in _version_tags(request.key, record).items():
+        mine.client.set_model_version_tag(request.name, version.version, key, value)
+    return mine.client.get_model_version(request.name, version.version)
+
+
+def _record(decision: Decision, request: _Request, gallery: Mapping[str, str]) -> dict[str, Any]:
     aliases = [CANDIDATE] if decision.passed else []
-    if decision.passed and config.promote == "at_once":
+    if decision.passed and request.config.promote == "at_once":
         aliases.append(CHAMPION)
-    origin = model.content.get("origin") or {}
+    origin = request.model.content.get("origin") or {}
     return {
         **decision.plain(),
         "aliases": aliases,
-        "metric": config.metric,
-        "config": config.model_dump(),
-        "model": model.digest,
-        "model_uri": model.uri,
-        "evaluation": evaluation.digest,
-        "evaluation_uri": evaluation.uri,
-        "data_digest": evaluation.content["data_digest"],
-        "suite_version": evaluation.content["suite_version"],
+        "metric": request.config.metric,
+        "config": request.config.model_dump(),
+        "model": request.model.digest,
+        "model_uri": request.model.uri,
+        "evaluation": request.evaluation.digest,
+        "evaluation_uri": request.evaluation.uri,
+        "data_digest": request.evaluation.content["data_digest"],
+        "suite_version": request.evaluation.content["suite_version"],
         "dataset": origin.get("dataset", ""),
+        "gallery": gallery.get(GALLERY_TAG, ""),
+        "gallery_images": int(gallery.get(GALLERY_IMAGES_TAG, 0)),
     }
-
-
-def _new_version(
-    client: "MlflowClient",
-    name: str,
-    key: str,
-    record: dict[str, Any],
-    model: Manifest,
-    pipeline_run: str,
-) -> "ModelVersion":
-    """Log the model and make its version, which carries the decision from its first moment."""
-    import mlflow
-
-    tags = {"openmofi.step": "register", "openmofi.decision": record["decision"]}
-    params = {"model": record["model_uri"], "evaluation": record["evaluation_uri"], "name": name}
-    metrics = {"gate/value": record["value"]}
-    if record["difference"] and record["difference"]["low"] is not None:
-        metrics |= {f"gate/difference_{k}": record["difference"][k] for k in ("low", "high")}
-    with tracking.tracked_run(
-        f"register {name}",
-        pipeline_run=pipeline_run,
-        tags={**tags, _REGISTRATION_TAG: key},
-        params={**params, "config": record["config"]},
-        metrics=metrics,
-    ) as run:
-        uri = log_pyfunc(model, run_id=run.run_id)
-        version = mlflow.register_model(uri, name, tags=_version_tags(key, record))
-    return client.get_model_version(name, version.version)
 
 
 def _version_tags(key: str, record: Mapping[str, Any]) -> dict[str, str]:
     return {
         _REGISTRATION_TAG: key,
-        _MODEL_URI_TAG: record["model_uri"],
+        MODEL_URI_TAG: record["model_uri"],
         "openmofi.model_digest": record["model"],
         "openmofi.evaluation_uri": record["evaluation_uri"],
         "openmofi.data_digest": record["data_digest"],
         "openmofi.suite_version": str(record["suite_version"]),
         "openmofi.dataset_digest": record["dataset"],
-        "openmofi.decision": record["decision"],
+        GALLERY_TAG: record["gallery"],
+        GALLERY_IMAGES_TAG: str(record["gallery_images"]),
+        DECISION_TAG: record["decision"],
         "openmofi.reason": "; ".join(record["reasons"]),
-        _RECORD_TAG: json.dumps(record, sort_keys=True),
+        RECORD_TAG: json.dumps(record, sort_keys=True),
     }
 
 
-def _finish(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any]:
+def _finish(mine: Turn, version: "ModelVersion") -> None:
     """Set the aliases that the decision gave, once: a later champion is not pushed aside again."""
-    record: dict[str, Any] = json.loads(version.tags[_RECORD_TAG])
+    record, number = _record_of(version), str(version.version)
+    mine.check()
+    if CANDIDATE in record["aliases"]:
+        mine.client.set_registered_model_alias(version.name, CANDIDATE, number)
+    else:  # it may have been one, in a try that was killed
+        take_candidate(mine.client, version.name, number)
+    if CHAMPION in record["aliases"]:
+        crown(mine, number, how="gate", why=record["reasons"][0])
+    metrics = {"gate/value": record["value"]}
+    if record["difference"] and record["difference"]["low"] is not None:
+        metrics |= {f"gate/difference_{k}": record["difference"][k] for k in ("low", "high")}
+    run = tracking.TrackedRun(mine.client, str(version.run_id))
+    run.set_tags({DECISION_TAG: record["decision"]})
+    run.log_metrics(metrics)
+    mine.client.set_model_version_tag(version.name, number, COMPLETE_TAG, "true")
+
+
+def _record_of(version: "ModelVersion") -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(version.tags[RECORD_TAG])
+    return record
+
+
+def _content(version: "ModelVersion") -> dict[str, Any]:
+    """What the registration's manifest holds."""
     number = str(version.version)
-    if _COMPLETE_TAG not in version.tags:
-        for alias in record["aliases"]:
-            client.set_registered_model_alias(version.name, alias, number)
-        client.set_model_version_tag(version.name, number, _COMPLETE_TAG, "true")
     found = {"name": version.name, "version": number, "mlflow_run_id": version.run_id}
-    return {**record, **found, "mlflow_uri": f"models:/{version.name}/{number}"}
+    return {**_record_of(version), **found, "mlflow_uri": f"models:/{version.name}/{number}"}

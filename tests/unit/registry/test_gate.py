@@ -23,21 +23,23 @@ class Ground:
         self.store = open_store(root)
         self.hard = np.random.default_rng(0).random(QUERIES) * 0.8
 
-    def model(self, digest, *, checked=(DATA,), trained=True):
+    def model(self, digest, *, checked=(DATA,), trained=True, start=""):
         origin = {"kind": "imported", "source": "somewhere"}
         if trained:
             dataset = publish_dataset(self.root, f"set-of-{digest}", checked_against=list(checked))
             origin = {"kind": "trained", "dataset": "x", "dataset_uri": dataset}
+        if start:
+            origin["initial_model"] = {"source": start, "digest": "w"}
         return write_manifest(self.store, "model", digest, {"origin": origin})
 
     def scores(self, digest, ap):
         columns = {metrics.RETRIEVAL: np.asarray(ap, float)}
         write_scores(self.store, digest, DATA, PROTOCOL, Scores(columns))
 
-    def evaluation(self, digest, value):
+    def evaluation(self, digest, value, suite_version=SUITE_VERSION):
         content = {
             "candidate": digest,
-            "suite_version": SUITE_VERSION,
+            "suite_version": suite_version,
             "data_digest": DATA,
             "protocol": PROTOCOL,
             "data": "/gone",
@@ -136,3 +138,40 @@ def test_a_champion_that_cannot_be_measured_again_is_an_error(ground):
         decide(
             ground.model("m"), ground.evaluation("m", 90.0), Champion("1", champion.uri), config()
         )
+
+
+def test_scores_of_an_earlier_suite_are_not_compared(ground):
+    champion = ground.model("champion")
+    ground.scores("champion", ground.hard)
+    ground.scores("m", ground.hard)
+    evaluation = ground.evaluation("m", 90.0, suite_version=SUITE_VERSION - 1)
+    with pytest.raises(InputError, match="evaluation set not found"):  # it would measure both anew
+        decide(ground.model("m"), evaluation, Champion("1", champion.uri), config())
+
+
+def test_weights_to_begin_with_need_a_check_too(ground):
+    def decided(start, **settings):
+        model = ground.model("m", start=start)
+        return decide(model, ground.evaluation("m", 90.0), None, config(**settings))
+
+    checked = ground.model("start").uri
+    assert decided(checked).passed
+    assert decided(ground.model("grandchild", start=checked).uri).passed
+    foreign = ground.model("foreign", trained=False).uri
+    for start in (
+        "/a/folder",
+        foreign,
+        ground.model("unchecked", checked=["other"]).uri,
+        ground.model("child", start=foreign).uri,
+    ):
+        refused = decided(start)
+        assert not refused.passed
+        assert f"it began with the weights of {start}" in refused.reasons[0]
+    assert decided(foreign, foreign_start="allow").passed
+
+
+def test_the_data_set_is_looked_up_where_the_model_lies_first(ground):
+    model = ground.model("m")
+    moved = {**model.content["origin"], "dataset": "set-of-m", "dataset_uri": "file:///gone/x"}
+    model = write_manifest(ground.store, "model", "m", {"origin": moved})
+    assert decide(model, ground.evaluation("m", 90.0), None, config()).passed

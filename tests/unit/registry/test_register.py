@@ -1,8 +1,8 @@
 import base64
-from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from openmofi.errors import InputError
 from openmofi.evaluation.run import evaluate_model
@@ -23,16 +23,17 @@ class Ground:
         self.data = write_image_set(folder / "set")
         self.evaluations = {}
 
-    def model(self, seed, *, checked=True):
-        digest = read_class_folders(self.data).digest
+    def model(self, seed, *, checked=True, data=None):
+        digest = read_class_folders(data or self.data).digest
         against = [digest] if checked else []
         dataset = publish_dataset(self.root, f"{seed:032d}", checked_against=against)
         origin = {"kind": "trained", "name": f"m{seed}", "dataset_uri": dataset}
         return publish_micro_model(self.root, seed=seed, origin=origin)
 
-    def register(self, model, *, name, config=None, templates=None):
+    def register(self, model, *, name, config=None, templates=None, data=None):
         options = {"templates": templates} if templates else None
-        evaluation = evaluate_model(model, data=str(self.data), config=options, pipeline_run="p")
+        data = str(data or self.data)
+        evaluation = evaluate_model(model, data=data, config=options, pipeline_run="p")
         config = config or LENIENT
         return register_model(model, evaluation, name=name, config=config, pipeline_run="p")
 
@@ -91,6 +92,16 @@ def test_a_person_has_the_last_word_where_the_config_says_so(ground):
     assert aliases("waits") == {"candidate": "1"}
 
 
+def test_a_champion_is_measured_again_when_the_data_are_others(ground):
+    ground.register(ground.model(1), name="again")
+    other = write_image_set(ground.data.parent / "other", side=24)
+    uri = ground.register(ground.model(5, data=other), name="again", data=other)
+    content = read_manifest(uri, "registration").content
+    assert content["data_digest"] == read_class_folders(other).digest
+    assert content["champion"]["version"] == "1"
+    assert content["difference"]["queries"] == 12
+
+
 def test_a_registration_that_died_before_its_aliases_is_completed(ground):
     model = ground.model(1)
     uri = ground.register(model, name="died")
@@ -106,17 +117,19 @@ def test_the_champion_answers_from_images_and_from_texts(ground):
     uri = ground.model(1)
     ground.register(uri, name="answers")
     model = mlflow.pyfunc.load_model("models:/answers@champion")
-    path = str(ground.data / "c0" / "0.png")
-    data = Path(path).read_bytes()
+    path = ground.data / "c0" / "0.png"
+    data = path.read_bytes()
 
     expected = load_encoder(uri).encode_texts(["Red Land"])[0]
     said = model.predict(["Red Land"])
     assert said.kind[0] == "text"
     np.testing.assert_allclose(said.embedding[0], expected, atol=1e-6)
 
-    same = [model.predict(x) for x in ([path], [data], [base64.b64encode(data).decode()])]
-    assert [answer.kind[0] for answer in same] == ["image"] * 3
-    assert same[0].embedding[0] == same[1].embedding[0] == same[2].embedding[0]
+    coded = base64.b64encode(data).decode()
+    forms = ([path], [data], [Image.open(path)], [coded], [f"data:image/png;base64,{coded}"])
+    same = [model.predict(form) for form in forms]
+    assert [answer.kind[0] for answer in same] == ["image"] * 5
+    assert all(answer.embedding[0] == same[0].embedding[0] for answer in same)
     assert np.linalg.norm(same[0].embedding[0]) == pytest.approx(1)
 
     best = model.predict([path, "Red Land"], params={"top_k": 2})
@@ -125,11 +138,12 @@ def test_the_champion_answers_from_images_and_from_texts(ground):
     scores = [entity["score"] for entity in best.entities[0]]
     assert scores == sorted(scores, reverse=True)
     assert set(best.entities[0][0]) == {"entity_id", "name", "score"}
+    assert best.neighbours.tolist() == [[], []]  # its training data are not in the store
 
-    forced = model.predict([path], params={"kind": "text"})
+    forced = model.predict([str(path)], params={"kind": "text"})
     assert forced.kind[0] == "text"
-    with pytest.raises(Exception, match="neither a file nor base64"):
-        model.predict(["missing.jpg"])
+    with pytest.raises(Exception, match=r"input 1: no image: .* are not opened"):
+        model.predict(["a text", str(path)])
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "models:/x", "it's"])
