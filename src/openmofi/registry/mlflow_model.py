@@ -100,7 +100,8 @@ def tie(
     run = tracking.TrackedRun(client, run_id)
     origin = model.content.get("origin") or {}
     if origin.get("dataset"):
-        run.log_dataset("dataset", digest=origin["dataset"], uri=origin.get("dataset_uri", ""))
+        uri = str(origin.get("dataset_uri", ""))
+        run.log_dataset("training shards", digest=origin["dataset"], uri=uri)
     name, digest = Path(found.content["data"]).name or "evaluation", found.content["data_digest"]
     run.log_dataset(name, digest=digest, uri=found.content["data"], context="evaluation")
     at = int(time.time() * 1000)
