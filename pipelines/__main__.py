@@ -1,4 +1,4 @@
-"""``python -m pipelines …``: compile the graphs, run one on this machine, show what it made."""
+"""``python -m pipelines …``: compile the graphs, run one here or on a cluster, show its results."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from openmofi.errors import InputError, OpenMofiError
+from pipelines.cluster.options import add_commands
 from pipelines.failures import StepCrashError
 
 NAMES = ("curate", "train", "full", "refresh", "recut")
@@ -19,11 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; 2 after one line about what the user can mend; 1 when a step crashed.
+        0; 2 after one line about what the user can mend; 1 when a step crashed or a run that was
+        waited for failed; 3 when it had not ended in time.
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        return int(arguments.run(arguments) or 0)
     except OpenMofiError as error:
         print(f"pipelines: {error}", file=sys.stderr)
         return 2
@@ -35,13 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pipelines: interrupted; run it again, what is done is not done twice", file=sys.stderr
         )
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pipelines",
-        description="Compile the graphs, run one on this machine, show what it made.",
+        description="Compile the graphs, run one here or on a cluster, show what it made.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -63,12 +64,36 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--run-name", default="", help="default: the pipeline and the time")
     running.add_argument("--out", type=Path, default=Path("build/runs"), help="logs and outputs")
     running.add_argument("--dry-run", action="store_true", help="check the inputs, run nothing")
+    _add_runner(running)
     running.set_defaults(run=_run)
 
     report = commands.add_parser("report", help="show what a run made")
     report.add_argument("outputs", type=Path, help="outputs.json of a run, or its folder")
     report.set_defaults(run=_report)
+
+    add_commands(commands, NAMES)
     return parser
+
+
+def _add_runner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runner",
+        choices=("subprocess", "docker"),
+        default="subprocess",
+        help="docker: each step in its image, by Docker or Podman (docs/running-in-containers.md)",
+    )
+    group = parser.add_argument_group("with --runner docker")
+    group.add_argument("--network", default="", help="default: none, unless an address needs one")
+    group.add_argument("--user", default="", metavar="UID:GID", help="default: you, but not root")
+    group.add_argument(
+        "--mount",
+        dest="mounts",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="one more file or folder that steps read; may be repeated",
+    )
 
 
 def _compile(arguments: argparse.Namespace) -> None:
@@ -86,18 +111,22 @@ def _run(arguments: argparse.Namespace) -> None:
     config = load_config(name, arguments.config, arguments.settings)
     run_name = arguments.run_name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     values = config.arguments(run_name)
-    todo = check_inputs(values)
-    if arguments.dry_run:
-        _show_plan(name, values, todo)
-        return
     from pipelines.compile import PIPELINES
     from pipelines.local import run_locally
     from pipelines.report import describe_run
+    from pipelines.runners import choose_runner
 
     folder = arguments.out / run_name
+    runner, notes = choose_runner(arguments, PIPELINES[name], values, folder)
+    todo = check_inputs(values)
+    if arguments.dry_run:
+        _show_plan(name, values, [*notes, *todo])
+        return
+    for note in notes:
+        print(f"pipelines: {note}", file=sys.stderr)
     print(f"pipelines: {run_name}, root {config.resolved_root()}, logs {folder}", file=sys.stderr)
     groups = int(values.get("groups") or len(values.get("samples", [])) or 1)
-    outputs = run_locally(PIPELINES[name], values, folder=folder, groups=groups)
+    outputs = run_locally(PIPELINES[name], values, folder=folder, groups=groups, runner=runner)
     print(describe_run(outputs))
     again = shlex.join(["python", "-m", "pipelines", "report", str(folder)])
     print(f"This summary again: {again}")
@@ -121,8 +150,8 @@ def _show_plan(name: str, values: dict[str, Any], todo: list[str]) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from pipelines.local import StepOutput
     from pipelines.report import describe_run
+    from pipelines.steps import StepOutput
 
     path = arguments.outputs / "outputs.json" if arguments.outputs.is_dir() else arguments.outputs
     if not path.is_file():

@@ -10,7 +10,8 @@ from typing import Any
 from openmofi.dataset.versions.changes import describe_changes
 from openmofi.summary import manifest_kind
 from openmofi.versions import Manifest, read_manifest, sum_counts
-from pipelines.local import StepOutput
+from pipelines.steps import StepOutput
+from pipelines.tables import table
 
 Made = tuple[StepOutput, Manifest]
 
@@ -61,7 +62,7 @@ def _steps(made: Sequence[Made]) -> str:
         seen = str(sum(counts.get(step, {}).values()) or "")
         text = f"{causes}; {others}" if others else causes
         rows += _wrapped([step, f"{spent:.1f}", seen], text)
-    return _table(["step", "seconds", "seen", "by cause; and what was found"], rows)
+    return table(["step", "seconds", "seen", "by cause; and what was found"], rows)
 
 
 def _listed(numbers: Mapping[str, int]) -> str:
@@ -94,7 +95,7 @@ def _evaluations(made: Sequence[Made]) -> Iterable[str]:
                 rows.append(
                     row + [_difference(content["paired"].get(name))] * bool(content["paired"])
                 )
-        yield _table(["in percent", *heads], rows)
+        yield table(["in percent", *heads], rows)
 
 
 def _heading(role: str, model: str) -> str:
@@ -116,7 +117,7 @@ def _difference(paired: Mapping[str, Any] | None) -> str:
 
 def _addresses(made: Sequence[Made]) -> str:
     """What a person may hand to another pipeline."""
-    return _table(
+    return table(
         ["made by", "manifest"],
         [[o.step, o.uri] for o, m in made if m.kind in _KINDS_TO_HAND_ON and o.step != _PUBLISHING],
     )
@@ -164,16 +165,3 @@ def _how_to_open_mlflow() -> str:
 def _address(manifest: Manifest, key: str) -> str:
     """A path that a browser opens, for a folder; the object's URI elsewhere."""
     return f"{manifest.store.uri}/{key}".removeprefix("file://")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; nothing for no rows."""
-    if not rows:
-        return ""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    rule = ["-" * width for width in widths]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in [head, rule, *rows]
-    )
-    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,1 @@
+"""Pipelines on a cluster: submit, follow, retry, schedule, by Kubeflow Pipelines' API."""
