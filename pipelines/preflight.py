@@ -9,6 +9,7 @@ from openmofi.errors import InputError
 from openmofi.evaluation_data.hash_list import is_hash_list, read_hash_list
 from openmofi.evaluation_data.layouts import read_evaluation_data
 from openmofi.ingest.run import describe_group, plan_groups
+from openmofi.inputs import check_input, is_on_s3
 from openmofi.storage import open_store
 from openmofi.versions import read_manifest, root_of
 
@@ -95,6 +96,11 @@ def _check_evaluation_sets(arguments: dict[str, Any]) -> None:
 
 def _check_path(name: str, value: str) -> None:
     """A labeler may be a name too: it counts as a path where it is written as one."""
+    if is_on_s3(value):
+        try:
+            check_input(value)
+        except InputError as error:
+            raise InputError(f"'{name}': {error}") from None
     if not value or "://" in value or value.startswith("hf-hub:"):
         return
     if name == "labeler" and not value.startswith((".", "/", "~")) and not Path(value).suffix:

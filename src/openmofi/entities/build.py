@@ -28,6 +28,7 @@ from openmofi.entities.wikidata_parts import PARTS, read_wikidata
 from openmofi.entities.wordnet import read_wordnet
 from openmofi.entities.words import stop_phrases
 from openmofi.errors import InputError, OpenMofiError
+from openmofi.inputs import fetched, is_on_s3
 from openmofi.keys import hash_folder, recipe_key
 from openmofi.progress import say
 from openmofi.storage import Store, open_store, put_folder
@@ -224,18 +225,23 @@ def _sources(
     sources = read_knowledge_bases(merge)
     if wikidata:
         sources.append(
-            read_wikidata(local_path(wikidata), parts, settings.wikidata, longest, workers)
+            read_wikidata(_input(wikidata), parts, settings.wikidata, longest, workers)
         )
     if wordnet:
-        sources.append(read_wordnet(local_path(wordnet), longest))
+        sources.append(read_wordnet(_input(wordnet), longest))
     if csv:
-        sources.append(read_table_source(local_path(csv), longest))
+        sources.append(read_table_source(_input(csv), longest))
     if not sources:
         raise InputError(
             "no source for the knowledge base: give a Wikidata dump, a WordNet folder, a CSV file "
             "or other knowledge bases"
         )
     return sources
+
+
+def _input(given: str) -> Path:
+    """Of a path, a ``file://`` URI or ``s3://``."""
+    return fetched(given) if is_on_s3(given) else local_path(given)
 
 
 def _recipe(

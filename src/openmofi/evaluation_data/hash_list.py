@@ -10,7 +10,7 @@ It names the set by the digest that evaluation gives it, so the gate knows what 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from openmofi.errors import InputError
 from openmofi.evaluation_data.image_set import ImageSet, local_path
@@ -36,7 +36,7 @@ class HashList:
 
 def is_hash_list(data: str | Path) -> bool:
     """Whether a path can only be a list: no other layout is a text file."""
-    return local_path(data).suffix == ".txt"
+    return PurePath(data).suffix == ".txt"
 
 
 def picture_hash(path: Path) -> int | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openmofi.images import image_id
+from openmofi.inputs import fetched, is_on_s3
 from openmofi.keys import hash_json
 
 _EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"}
@@ -74,6 +75,8 @@ def folders_in(root: Path) -> dict[str, list[Path]]:
 
 
 def local_path(data: str | Path) -> Path:
-    """Of a path or a ``file://`` URI."""
+    """Of a path or a ``file://`` URI; of ``s3://``, a copy in the cache."""
     text = str(data)
+    if is_on_s3(text):
+        return fetched(text)
     return Path(unquote(text.removeprefix("file://")) if text.startswith("file://") else text)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from openmofi.errors import InputError
+from openmofi.inputs import fetched, is_on_s3
 from openmofi.keys import hash_file, hash_json
 from openmofi.models.folder import (
     CONFIG_FILE,
@@ -123,6 +124,8 @@ def _as_folder(source: str) -> Path | None:
     """The local folder that a source names, or ``None`` for a name or hub id."""
     if source.startswith(HUB):
         return None
+    if is_on_s3(source):
+        return fetched(source)
     path = Path(source.removeprefix("file://").removeprefix("local-dir:")).expanduser()
     is_path = "/" in source or source.startswith(("local-dir:", ".", "~"))
     if is_path and not path.is_dir():
