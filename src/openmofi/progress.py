@@ -16,7 +16,10 @@ _WORTH_A_WORD_S = 0.05
 
 def say(message: str) -> None:
     """One line for the person who watches."""
-    tqdm.write(message, file=sys.stderr)
+    if sys.stderr.isatty():
+        tqdm.write(message, file=sys.stderr)
+    else:  # tqdm would draw the bars anew behind it, and the next line would stand on a bar's
+        sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
 
 

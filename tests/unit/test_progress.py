@@ -11,6 +11,13 @@ def test_a_short_loop_leaves_no_bar_in_a_log(capsys):
     assert capsys.readouterr().err == "3 files\n"
 
 
+def test_what_is_said_within_a_loop_and_after_it_stands_on_lines_of_its_own(capsys):
+    for number in bar(range(2), label="shards", unit="shard"):
+        say(f"shard {number}")
+    say("seen 2")
+    assert capsys.readouterr().err == "shard 0\nshard 1\nseen 2\n"
+
+
 def test_a_step_tells_its_time_if_it_ends_well(capsys):
     with timed("assemble: write"):
         pass
