@@ -12,6 +12,7 @@ from openmofi.store_wait import store_wait
 ItemT = TypeVar("ItemT")
 
 _WORTH_A_WORD_S = 0.05
+_LOGGED_EVERY_S = 30.0
 
 
 def say(message: str) -> None:
@@ -72,10 +73,9 @@ def _counted(label: str, total: int, **shown: Any) -> Iterator[Callable[[int], N
 
 
 def _quiet() -> dict[str, Any]:
-    watched = sys.stderr.isatty()
-    return {
-        "mininterval": 0.5 if watched else 30,
-        "delay": 0 if watched else 30,
-        "file": sys.stderr,
-        "leave": False,
-    }
+    shown = {"file": sys.stderr, "leave": False}
+    if sys.stderr.isatty():
+        return {**shown, "mininterval": 0.5}
+    # A line each time, so that what is said next does not stand behind a bar.
+    line = "{l_bar}{bar}{r_bar}\n"
+    return {**shown, "mininterval": _LOGGED_EVERY_S, "delay": _LOGGED_EVERY_S, "bar_format": line}
