@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
 
     compiling = commands.add_parser("compile", help="write one YAML file for each pipeline")
     compiling.add_argument("--out", type=Path, default=Path("build/pipelines"))
+    compiling.add_argument(
+        "--pools", type=Path, metavar="FILE", help="where steps run, see docs/placement.md"
+    )
     compiling.set_defaults(run=_compile)
 
     running = commands.add_parser("run", help="run a pipeline on this machine")
@@ -98,19 +101,23 @@ def _add_runner(parser: argparse.ArgumentParser) -> None:
 
 def _compile(arguments: argparse.Namespace) -> None:
     from pipelines.compile import compile_all
+    from pipelines.pools import load_pools
 
-    for path in compile_all(arguments.out):
+    pools = load_pools(arguments.pools) if arguments.pools else None
+    for path in compile_all(arguments.out, pools):
         print(path)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from pipelines.config import load_config
+    from pipelines.nodes import refuse_here
     from pipelines.preflight import check_inputs
 
     name = arguments.name
     config = load_config(name, arguments.config, arguments.settings)
     run_name = arguments.run_name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     values = config.arguments(run_name)
+    refuse_here(values)
     from pipelines.compile import PIPELINES
     from pipelines.local import run_locally
     from pipelines.report import describe_run

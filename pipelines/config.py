@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from openmofi.config import Section, parse_config, read_yaml
 from openmofi.dataset.config import AssembleConfig, ShardsConfig
@@ -19,9 +19,11 @@ from openmofi.errors import InputError
 from openmofi.evaluation.config import EvaluateConfig
 from openmofi.ingest.config import IngestConfig
 from openmofi.labeling.config import EmbedConfig, LabelConfig, MaskConfig
+from openmofi.launch.config import NodesConfig
 from openmofi.registry.config import RegisterConfig
 from openmofi.textregions.config import DetectConfig
 from openmofi.training.config import TrainConfig
+from pipelines.nodes import with_launcher
 
 
 class PipelineConfig(Section):
@@ -54,7 +56,7 @@ class CrawlConfig(PipelineConfig):
     wikidata: str = ""
     wordnet: str = ""
     knowledge_base_csv: str = ""
-    groups: int = Field(1, ge=1)
+    groups: int = Field(0, ge=0)  # 0: as many as suit the number of shards
     workers: int = Field(1, ge=1)
     knowledge_base: KnowledgeBaseConfig = KnowledgeBaseConfig()
     ingest: IngestConfig = IngestConfig()
@@ -88,6 +90,21 @@ class ModelConfig(PipelineConfig):
     training: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     registration: RegisterConfig = RegisterConfig()
+    training_nodes: NodesConfig = NodesConfig()
+
+    def arguments(self, run_name: str) -> dict[str, Any]:
+        """The pipeline's parameters, with those of a step that launches a training."""
+        return with_launcher(super().arguments(run_name))
+
+    @model_validator(mode="after")
+    def _ranks_divide_the_batch(self) -> "ModelConfig":
+        nodes, batch = self.training_nodes, self.training.batch_size
+        if nodes.count > 1 and batch % (nodes.count * nodes.processes):
+            raise ValueError(
+                f"training.batch_size {batch} is that of all ranks together, and "
+                f"{nodes.count} nodes with {nodes.processes} ranks each do not divide it"
+            )
+        return self
 
 
 class CurateConfig(CrawlConfig):

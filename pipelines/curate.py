@@ -78,7 +78,7 @@ def label_crawl(place: Placement, crawl: Crawl) -> Tables:
             knowledge_base=crawl.knowledge_base, model=crawl.labeler, config=sections["label"]
         )
     ).outputs["Output"]
-    with dsl.ParallelFor(plan.outputs["Output"]) as group:
+    with place.over(plan.outputs["Output"]) as group:
         samples = place(ingest_pairs(group=group, workers=workers)).outputs["Output"]
         mentions = place(
             link_entities(
@@ -120,7 +120,7 @@ def curate(
     wikidata: str = "",
     wordnet: str = "",
     knowledge_base_csv: str = "",
-    groups: int = 1,
+    groups: int = 0,
     workers: int = 1,
     knowledge_base: dict = {},
     ingest: dict = {},
@@ -142,7 +142,7 @@ def curate(
         wikidata: Wikidata JSON dump; empty for none.
         wordnet: Folder with WordNet's data files; empty for none.
         knowledge_base_csv: CSV of your own entities; empty for none.
-        groups: How many pods share the crawl.
+        groups: How many pods share the crawl; 0: as many as suit its shards.
         workers: Processes of one pod.
         knowledge_base: Section KnowledgeBaseConfig.
         ingest: Section IngestConfig.

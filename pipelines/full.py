@@ -16,7 +16,9 @@ from pipelines.placement import CPU, GPU_INFERENCE, GPU_TRAINING, Placement, on_
 from pipelines.train import judge
 
 
-def train_labeler(place: Placement, crawl: Crawl, raw: Any, training: Any, run_name: Any) -> Any:
+def train_labeler(
+    place: Placement, crawl: Crawl, raw: Any, training: Any, nodes: Any, run_name: Any
+) -> Any:
     """Add the training of a CLIP on all usable pairs of a crawl.
 
     Returns:
@@ -31,7 +33,7 @@ def train_labeler(place: Placement, crawl: Crawl, raw: Any, training: Any, run_n
         ),
         "plan-labeler-shards",
     )
-    with dsl.ParallelFor(plan.outputs["Output"]) as group:
+    with place.over(plan.outputs["Output"]) as group:
         samples = place(ingest_pairs(group=group, workers=crawl.workers), "ingest-labeler-pairs")
     dataset = place(
         assemble_dataset(
@@ -45,6 +47,7 @@ def train_labeler(place: Placement, crawl: Crawl, raw: Any, training: Any, run_n
         crawl,
         title="labeler",
         training=training,
+        nodes=nodes,
         names={"model_name": "labeler", "run_name": run_name},
     )
 
@@ -56,6 +59,7 @@ def train_on(
     *,
     title: str,
     training: Any,
+    nodes: Any,
     names: dict[str, Any],
 ) -> Any:
     """Add training shards of a data set, and a model trained on them.
@@ -72,7 +76,9 @@ def train_on(
         f"build-{title}-shards",
     )
     return place(
-        train_model(training_shards=shards.outputs["Output"], config=training, **names),
+        train_model(
+            training_shards=shards.outputs["Output"], config=training, nodes=nodes, **names
+        ),
         f"train-{title}",
     ).outputs["Output"]
 
@@ -93,7 +99,7 @@ def full(
     wikidata: str = "",
     wordnet: str = "",
     knowledge_base_csv: str = "",
-    groups: int = 1,
+    groups: int = 0,
     workers: int = 1,
     knowledge_base: dict = {},
     ingest: dict = {},
@@ -109,6 +115,7 @@ def full(
     training: dict = {},
     evaluate: dict = {},
     registration: dict = {},
+    training_nodes: dict = {},
 ):
     """From a crawl to a registered model, with a CLIP on the raw pairs to compare with.
 
@@ -126,7 +133,7 @@ def full(
         wikidata: Wikidata JSON dump; empty for none.
         wordnet: Folder with WordNet's data files; empty for none.
         knowledge_base_csv: CSV of your own entities; empty for none.
-        groups: How many pods share the crawl.
+        groups: How many pods share the crawl; 0: as many as suit its shards.
         workers: Processes of one pod.
         knowledge_base: Section KnowledgeBaseConfig.
         ingest: Section IngestConfig.
@@ -142,6 +149,7 @@ def full(
         training: Section TrainConfig of the model.
         evaluate: Section EvaluateConfig.
         registration: Section RegisterConfig.
+        training_nodes: Section NodesConfig, of each training.
     """
     sections = {
         "ingest": ingest,
@@ -168,6 +176,7 @@ def full(
             Crawl(root, labeler_crawl, groups, workers, entities, None, sections),
             assemble_raw,
             labeler_training,
+            training_nodes,
             run_name,
         )
     with dsl.Else():
@@ -186,6 +195,7 @@ def full(
         crawl,
         title="baseline",
         training=baseline_training,
+        nodes=training_nodes,
         names={"model_name": "baseline", "run_name": run_name},
     )
     dataset = place(
@@ -194,7 +204,15 @@ def full(
         )
     )
     names = {"model_name": model_name, "run_name": run_name}
-    model = train_on(place, dataset, crawl, title="model", training=training, names=names)
+    model = train_on(
+        place,
+        dataset,
+        crawl,
+        title="model",
+        training=training,
+        nodes=training_nodes,
+        names=names,
+    )
     judge(
         place,
         candidate=model,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kfp import local
+from kfp.local import logging_utils
 from kfp.local.orchestrator import task_spec_utils
 
 from pipelines.processes import Processes
@@ -111,6 +112,9 @@ def _in_charge(steps: Steps, log: Path) -> Iterator[None]:
     # kfp.local patches both in each thread of a loop, and leaves wrappers and handlers behind.
     original_print, logger = builtins.print, logging.getLogger()
     original_logging = logger.level, logger.handlers[:]
+    # Each wrapper prints twice by the one below it: a hundred groups would never end.
+    original_indent = logging_utils.indented_print
+    logging_utils.indented_print = contextlib.nullcontext
     original_iteration = task_spec_utils.create_parameter_loop_iteration_task_spec
     task_spec_utils.create_parameter_loop_iteration_task_spec = _iteration(original_iteration)
     with (
@@ -123,6 +127,7 @@ def _in_charge(steps: Steps, log: Path) -> Iterator[None]:
             with contextlib.redirect_stdout(file):
                 yield
         finally:
+            logging_utils.indented_print = original_indent
             task_spec_utils.create_parameter_loop_iteration_task_spec = original_iteration
             builtins.print = original_print
             logger.level, logger.handlers[:] = original_logging

@@ -1,17 +1,21 @@
 """Where steps run: named node pools, and what each step asks of its pool.
 
 A pool's node selector, tolerations, limits and accelerators are parameters of every pipeline that
-uses it, so they can be set at submit time. What KFP takes as a constant only (timeouts, the size
-of /dev/shm) stands in the tables below.
+uses it, so they can be set at submit time. What KFP takes as a constant only (timeouts, retries,
+the size of /dev/shm) stands in `Settings`, with which a graph is built. `pipelines.pools` reads
+both from a file.
 """
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
-from kfp import kubernetes
+from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
 # Made by k8s/base. Optional, so that a cluster with workload identity needs no secret.
@@ -19,6 +23,8 @@ STORAGE_SECRET = "openmofi-storage"
 SECRET_KEYS = {name: name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
 SETTINGS = "openmofi-settings"
 SETTINGS_KEYS = {name: name for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "MLFLOW_TRACKING_URI")}
+
+LABEL = "openmofi/pool"
 
 HOUR = 3600
 
@@ -31,29 +37,45 @@ class Pool:
         name: Value of the label ``openmofi/pool`` on its nodes, by default.
         prefix: What its pipeline parameters begin with.
         cpus: Limit of one step, by default.
-        memory: Limit of one step, by default.
-        accelerators: How many one step takes, by default; 0 for a pool without.
+        requested_cpus: What is kept free for one step. Less than the limit: a node offers its pods
+            less than it has, and a step for a whole node would find none.
+        memory: Limit of one step, by default, and kept free for it: memory can't be shared out
+            again, and a node that has given too much ends steps.
+        accelerators: How many one step takes, by default; 0 for none.
         shared_memory: Size of /dev/shm for data loader workers; empty leaves the node's default.
+        scratch: Limit of /tmp, where local copies of shards and models go. On the node's own disk,
+            of which KFP can keep nothing free. A volume would belong to root: KFP sets no fsGroup.
+        selector: Node labels; None for the label above.
+        tolerations: Tolerated taints; None for the taint by the label's name.
+        accelerator: Kind of accelerator; empty for a pool that never has one.
     """
 
     name: str
     prefix: str
     cpus: str
+    requested_cpus: str
     memory: str
     accelerators: int = 0
     shared_memory: str = ""
+    scratch: str = "50Gi"
+    selector: Mapping[str, str] | None = field(default=None, hash=False)
+    tolerations: tuple[Mapping[str, Any], ...] | None = field(default=None, hash=False)
+    accelerator: str = ""
 
     def parameters(self) -> dict[str, tuple[type, Any, str]]:
         """Type, default and meaning of each of the pool's pipeline parameters."""
-        taint = {"key": "openmofi/pool", "operator": "Equal", "value": self.name}
+        taint = {"key": LABEL, "operator": "Equal", "value": self.name, "effect": "NoSchedule"}
+        selector = {LABEL: self.name} if self.selector is None else dict(self.selector)
+        tolerated = (taint,) if self.tolerations is None else self.tolerations
         found: dict[str, tuple[type, Any, str]] = {
-            "selector": (dict, {"openmofi/pool": self.name}, "Node labels."),
-            "tolerations": (list, [{**taint, "effect": "NoSchedule"}], "Tolerated taints."),
+            "selector": (dict, selector, "Node labels."),
+            "tolerations": (list, [dict(one) for one in tolerated], "Tolerated taints."),
             "cpus": (str, self.cpus, "CPU limit of one step."),
-            "memory": (str, self.memory, "Memory limit of one step."),
+            "requested_cpus": (str, self.requested_cpus, "CPUs kept free for one step."),
+            "memory": (str, self.memory, "Memory of one step, kept free and not exceeded."),
         }
-        if self.accelerators:
-            found["accelerator"] = (str, "nvidia.com/gpu", "Kind of accelerator.")
+        if self.accelerator:
+            found["accelerator"] = (str, self.accelerator, "Kind of accelerator.")
             found["accelerators"] = (
                 int,
                 self.accelerators,
@@ -65,9 +87,17 @@ class Pool:
         }
 
 
-CPU = Pool("cpu", "cpu_pool", cpus="4", memory="16Gi")
-GPU_INFERENCE = Pool("gpu-inference", "inference_pool", "8", "32Gi", 1, shared_memory="4Gi")
-GPU_TRAINING = Pool("gpu-training", "training_pool", "16", "64Gi", 1, shared_memory="16Gi")
+_GPU = "nvidia.com/gpu"
+CPU = Pool("cpu", "cpu_pool", "4", "3500m", "16Gi")
+GPU_INFERENCE = Pool(
+    "gpu-inference", "inference_pool", "8", "7", "32Gi", 1, "4Gi", "50Gi", accelerator=_GPU
+)
+GPU_TRAINING = Pool(
+    "gpu-training", "training_pool", "16", "14", "64Gi", 1, "16Gi", "200Gi", accelerator=_GPU
+)
+POOLS: Mapping[str, Pool] = MappingProxyType(
+    {pool.name: pool for pool in (CPU, GPU_INFERENCE, GPU_TRAINING)}
+)
 
 
 @dataclass(frozen=True)
@@ -106,16 +136,51 @@ STEPS: Mapping[str, Need] = {
     "build-shards": Need(CPU, 12 * HOUR),
     "train-model": Need(GPU_TRAINING, 7 * 24 * HOUR, retries=5),
     "evaluate-model": Need(GPU_INFERENCE, 6 * HOUR),
-    "register-model": Need(CPU, HOUR, small=True),
+    "register-model": Need(CPU, 2 * HOUR),  # embeds the gallery
 }
-SMALL_CPUS, SMALL_MEMORY = "1", "4Gi"
+SMALL_CPUS, SMALL_REQUESTED_CPUS, SMALL_MEMORY = "1", "250m", "4Gi"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a graph is built with, as KFP takes it as a constant only.
+
+    Args:
+        pools: By name.
+        steps: What each step asks for.
+        image_pull_policy: Of every step's image. `Always` for a tag that moves; digests don't.
+        parallel_groups: How many groups of a fan-out run at once.
+    """
+
+    pools: Mapping[str, Pool] = field(default_factory=lambda: POOLS)
+    steps: Mapping[str, Need] = field(default_factory=lambda: STEPS)
+    image_pull_policy: str = "IfNotPresent"
+    parallel_groups: int = 50
+
+
+_SETTINGS: ContextVar[Settings] = ContextVar("settings", default=Settings())  # noqa: B039
+
+
+@contextlib.contextmanager
+def building_with(settings: Settings) -> Iterator[None]:
+    """Pipeline functions that are called in this context place their steps by ``settings``."""
+    token = _SETTINGS.set(settings)
+    try:
+        yield
+    finally:
+        _SETTINGS.reset(token)
 
 
 class Placement:
     """Places tasks by the values of a pipeline's pool parameters."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], settings: Settings) -> None:
         self._values = values
+        self._settings = settings
+
+    def over(self, groups: Any) -> dsl.ParallelFor:
+        """A loop over groups of shards, so many of them at once as the settings say."""
+        return dsl.ParallelFor(groups, parallelism=self._settings.parallel_groups)
 
     def __call__(self, task: PipelineTask, title: str = "") -> PipelineTask:
         """Put a task on its step's pool.
@@ -125,7 +190,8 @@ class Placement:
             title: What it is called, where a step occurs more than once. KFP's own numbers would
                 depend on the order in the file.
         """
-        need = STEPS[task.component_spec.name]
+        need = self._settings.steps[task.component_spec.name]
+        pool = self._settings.pools[need.pool.name]
         task.set_caching_options(False)  # ours sees what an image and a bucket hold; KFP's can't
         task.set_display_name(title or task.component_spec.name)
         kubernetes.set_timeout(task, need.timeout_s)
@@ -133,30 +199,29 @@ class Placement:
             task.set_retry(need.retries, "30s", 2.0, "600s")
         kubernetes.use_secret_as_env(task, STORAGE_SECRET, SECRET_KEYS, optional=True)
         kubernetes.use_config_map_as_env(task, SETTINGS, SETTINGS_KEYS, optional=True)
-        self._limit(task, need)
-        self._select_nodes(task, need.pool)
+        kubernetes.set_image_pull_policy(task, self._settings.image_pull_policy)
+        # The server refuses root only if it's told to. It drops capabilities and forbids more
+        # rights by itself; that the root file system is read-only can't be said through KFP.
+        kubernetes.set_security_context(task, run_as_non_root=True)
+        self._limit(task, pool, small=need.small)
+        _mount_scratch(task, pool)
+        self._select_nodes(task, pool)
         return task
 
-    def _limit(self, task: PipelineTask, need: Need) -> None:
-        pool = need.pool
-        if need.small:
-            task.set_cpu_limit(SMALL_CPUS).set_memory_limit(SMALL_MEMORY)
+    def _limit(self, task: PipelineTask, pool: Pool, *, small: bool) -> None:
+        if small:
+            task.set_cpu_limit(SMALL_CPUS).set_cpu_request(SMALL_REQUESTED_CPUS)
+            task.set_memory_limit(SMALL_MEMORY).set_memory_request(SMALL_MEMORY)
         else:
-            self._register(task, pool, "cpus", "memory")
+            self._register(task, pool, "cpus", "requested_cpus", "memory")
             task.set_cpu_limit(self._value(pool, "cpus"))
+            task.set_cpu_request(self._value(pool, "requested_cpus"))
             task.set_memory_limit(self._value(pool, "memory"))
-        if pool.accelerators:
+            task.set_memory_request(self._value(pool, "memory"))
+        if pool.accelerator:
             self._register(task, pool, "accelerator", "accelerators")
             task.set_accelerator_type(self._value(pool, "accelerator"))
             task.set_accelerator_limit(self._value(pool, "accelerators"))
-        if pool.shared_memory:
-            kubernetes.empty_dir_mount(
-                task,
-                volume_name="shared-memory",
-                mount_path="/dev/shm",
-                medium="Memory",
-                size_limit=pool.shared_memory,
-            )
 
     def _select_nodes(self, task: PipelineTask, pool: Pool) -> None:
         kubernetes.add_node_selector_json(task, self._value(pool, "selector"))
@@ -174,6 +239,15 @@ class Placement:
         task.register_pipeline_channels([self._value(pool, name) for name in names])
 
 
+def _mount_scratch(task: PipelineTask, pool: Pool) -> None:
+    """What docs/images.md names: all that a step writes goes to /tmp, a loader's to /dev/shm."""
+    kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=pool.scratch)
+    if pool.shared_memory:
+        kubernetes.empty_dir_mount(
+            task, "shared-memory", "/dev/shm", medium="Memory", size_limit=pool.shared_memory
+        )
+
+
 def on_pools(*pools: Pool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a pipeline function the parameters of the pools that it uses.
 
@@ -189,7 +263,8 @@ def on_pools(*pools: Pool) -> Callable[[Callable[..., Any]], Callable[..., Any]]
         @functools.wraps(build)
         def placed(*arguments: Any) -> Any:
             given, of_pools = arguments[: len(own)], arguments[len(own) :]
-            return build(Placement(dict(zip(parameters, of_pools, strict=True))), *given)
+            values = dict(zip(parameters, of_pools, strict=True))
+            return build(Placement(values, _SETTINGS.get()), *given)
 
         placed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             own

@@ -8,6 +8,7 @@ from openmofi.dataset.versions.version import read_dataset
 from openmofi.errors import InputError
 from openmofi.evaluation_data.hash_list import is_hash_list, read_hash_list
 from openmofi.evaluation_data.layouts import read_evaluation_data
+from openmofi.ingest.groups import most_groups
 from openmofi.ingest.run import describe_group, plan_groups
 from openmofi.inputs import check_input, is_on_s3
 from openmofi.storage import open_store
@@ -15,6 +16,8 @@ from openmofi.versions import read_manifest, root_of
 
 # Lists of manifests, one a group of shards.
 POOL_TABLES = ("samples", "mentions", "image_embeddings", "entity_scores", "text_regions")
+# Each is described by the listing of the whole source, which is read again for it.
+_GROUPS_SHOWN = 8
 # Which parameters name manifests, and of what kind.
 _MANIFESTS = {
     **{name: name for name in POOL_TABLES},
@@ -32,7 +35,7 @@ def check_inputs(arguments: dict[str, Any]) -> list[str]:
         arguments: The parameters.
 
     Returns:
-        What ingest has to do, one line a group of source shards.
+        What ingest has to do, one line a group of source shards; of many groups the first.
 
     Raises:
         InputError: Something is missing or empty.
@@ -48,16 +51,30 @@ def check_inputs(arguments: dict[str, Any]) -> list[str]:
         _check_path(name, arguments.get(name, ""))
     _check_evaluation_sets(arguments)
     return [
-        describe_group(group)
+        line
         for name in ("labeler_crawl", "source")
         if arguments.get(name)
-        for group in plan_groups(
-            arguments["root"],
-            source=arguments[name],
-            groups=arguments.get("groups", 1),
-            config=arguments.get("ingest"),
-        )
+        for line in _describe_groups(arguments[name], arguments)
     ]
+
+
+def _describe_groups(source: str, arguments: dict[str, Any]) -> list[str]:
+    root = arguments["root"]
+    groups = plan_groups(
+        root,
+        source=source,
+        groups=arguments.get("groups", 0),
+        config=arguments.get("ingest"),
+    )
+    most = most_groups(open_store(root).uri)
+    if len(groups) > most:
+        raise InputError(
+            f"'groups': {len(groups)} are too many for one step to be handed what all of them "
+            f"made: with this root at most {most}, or 0 for as many as suit"
+        )
+    shown = [describe_group(group) for group in groups[:_GROUPS_SHOWN]]
+    rest = len(groups) - len(shown)
+    return [*shown, f"and {rest} more groups like these"] if rest else shown
 
 
 def _uris(value: Any) -> list[str]:

@@ -48,7 +48,7 @@ def recut(
         assemble: Section AssembleConfig; `text.policy` says what masked scores decide.
         shards: Section ShardsConfig.
     """
-    with dsl.ParallelFor(samples) as group:
+    with place.over(samples) as group:
         masked = place(
             score_masked_images(
                 samples=group,

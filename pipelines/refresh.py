@@ -30,7 +30,7 @@ def refresh(
     wikidata: str = "",
     wordnet: str = "",
     knowledge_base_csv: str = "",
-    groups: int = 1,
+    groups: int = 0,
     workers: int = 1,
     knowledge_base: dict = {},
     ingest: dict = {},
@@ -44,6 +44,7 @@ def refresh(
     training: dict = {},
     evaluate: dict = {},
     registration: dict = {},
+    training_nodes: dict = {},
 ):
     """Curate what is new; publish and train only if the data gate says so.
 
@@ -66,7 +67,7 @@ def refresh(
         wikidata: Wikidata JSON dump; empty for none.
         wordnet: Folder with WordNet's data files; empty for none.
         knowledge_base_csv: CSV of your own entities; empty for none.
-        groups: How many pods share the crawl.
+        groups: How many pods share the crawl; 0: as many as suit its shards.
         workers: Processes of one pod.
         knowledge_base: Section KnowledgeBaseConfig.
         ingest: Section IngestConfig.
@@ -80,6 +81,7 @@ def refresh(
         training: Section TrainConfig.
         evaluate: Section EvaluateConfig.
         registration: Section RegisterConfig.
+        training_nodes: Section NodesConfig.
     """
     sections = {
         "ingest": ingest,
@@ -122,7 +124,15 @@ def refresh(
     with dsl.If(decision.outputs["Output"] == True):  # noqa: E712
         published = place(publish_dataset(dataset=dataset.outputs["Output"], name=publish_as))
         names = {"model_name": model_name, "run_name": run_name}
-        model = train_on(place, published, crawl, title="model", training=training, names=names)
+        model = train_on(
+            place,
+            published,
+            crawl,
+            title="model",
+            training=training,
+            nodes=training_nodes,
+            names=names,
+        )
         judge(
             place,
             candidate=model,

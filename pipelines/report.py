@@ -9,6 +9,7 @@ from typing import Any
 
 from openmofi.dataset.versions.changes import describe_changes
 from openmofi.summary import manifest_kind
+from openmofi.tracking.values import without_secrets
 from openmofi.versions import Manifest, read_manifest, sum_counts
 from pipelines.steps import StepOutput
 from pipelines.tables import table
@@ -158,8 +159,8 @@ def _of_dataset(step: str, manifest: Manifest) -> list[tuple[str, str]]:
 def _how_to_open_mlflow() -> str:
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     if tracking.startswith("http"):
-        return tracking
-    return f"mlflow ui --backend-store-uri {tracking}, then http://127.0.0.1:5000"
+        return without_secrets(tracking)
+    return f"mlflow ui --backend-store-uri {without_secrets(tracking)}, then http://127.0.0.1:5000"
 
 
 def _address(manifest: Manifest, key: str) -> str:

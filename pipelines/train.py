@@ -59,6 +59,7 @@ def train(
     training: dict = {},
     evaluate: dict = {},
     registration: dict = {},
+    training_nodes: dict = {},
 ):
     """Train, evaluate and register one model.
 
@@ -72,6 +73,7 @@ def train(
         training: Section TrainConfig.
         evaluate: Section EvaluateConfig.
         registration: Section RegisterConfig.
+        training_nodes: Section NodesConfig.
     """
     model = place(
         train_model(
@@ -79,6 +81,7 @@ def train(
             model_name=model_name,
             config=training,
             run_name=run_name,
+            nodes=training_nodes,
         )
     )
     judge(

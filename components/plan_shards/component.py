@@ -9,7 +9,7 @@ def plan_shards(
     source: str,
     manifest: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
-    groups: int = 1,
+    groups: int = 0,
     config: dict = {},
 ) -> list:
     """List the source's shards and split them into groups, one for each pod of the fan-out.
@@ -19,7 +19,7 @@ def plan_shards(
         source: The crawl: a folder or prefix with tars, a folder of images, or a table.
         manifest: The manifest's JSON; URI, digest and counts as metadata.
         metrics: Every number of the manifest.
-        groups: How many groups; never more than there are shards.
+        groups: How many groups, never more than there are shards; 0: as many as suit.
         config: Section IngestConfig.
 
     Returns:

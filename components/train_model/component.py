@@ -11,6 +11,7 @@ def train_model(
     metrics: dsl.Output[dsl.Metrics],
     config: dict = {},
     run_name: str = "",
+    nodes: dict = {},
 ) -> str:
     """Train one recipe for a number of steps and export the model.
 
@@ -21,16 +22,17 @@ def train_model(
         metrics: Every number of the manifest.
         config: Section TrainConfig.
         run_name: Name of the pipeline run, the parent in MLflow.
+        nodes: Section NodesConfig; on several nodes this step only launches and follows.
 
     Returns:
         URI of the `model` manifest.
     """
     from pathlib import Path
 
+    from openmofi.launch.train import train_model as run
     from openmofi.summary import summarize
-    from openmofi.training.run import train_model as run
 
-    uri = run(training_shards, config=config, name=model_name, pipeline_run=run_name)
+    uri = run(training_shards, config=config, name=model_name, pipeline_run=run_name, nodes=nodes)
     summary = summarize(uri)
     Path(manifest.path).write_text(summary.text)
     manifest.metadata.update(summary.metadata)

@@ -8,6 +8,7 @@ from openmofi.errors import InputError
 from pipelines.cluster.notes import tell
 from pipelines.cluster.versions import Package, pack
 from pipelines.config import load_config
+from pipelines.pools import load_pools
 from pipelines.preflight import POOL_TABLES, check_inputs
 
 # Read by pods from the store, or not at all.
@@ -30,7 +31,7 @@ def read_content(arguments: argparse.Namespace, run_name: str) -> Content:
     """Read, check and compile what the options name. Nothing is sent yet.
 
     Args:
-        arguments: ``name``, ``config``, ``settings`` and ``unchecked``.
+        arguments: ``name``, ``config``, ``settings``, ``pools`` and ``unchecked``.
         run_name: The run's, or what stands for it in a schedule.
 
     Raises:
@@ -39,13 +40,17 @@ def read_content(arguments: argparse.Namespace, run_name: str) -> Content:
     """
     config = load_config(arguments.name, arguments.config, arguments.settings)
     values = config.arguments(run_name)
+    pools = load_pools(arguments.pools) if arguments.pools else None
     checkable = _check_places(values)
     if not arguments.unchecked:
         for line in check_inputs(checkable):
             tell(line)
-    from pipelines.compile import PIPELINES
+    from pipelines.compile import build
 
-    package = pack(PIPELINES[arguments.name])
+    pipeline = build(arguments.name, pools)
+    if pools:
+        values = pools.applied(values, pipeline.component_spec.inputs)
+    package = pack(pipeline)
     if package.dirty:
         tell(f"the checkout has changes that no commit holds: version {package.version}")
     return Content(package, values)

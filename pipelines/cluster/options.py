@@ -77,6 +77,9 @@ def _add_content(parser: argparse.ArgumentParser, *, required: bool = True) -> N
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
         help="overrides the file, such as assemble.min_score=0.3; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--pools", type=Path, metavar="FILE", help="where steps run, see docs/placement.md"
+    )
     parser.add_argument("--experiment", default="", help="default: the pipeline's name in KFP")
     parser.add_argument("--service-account", default=SERVICE_ACCOUNT, help="default: %(default)s")
     parser.add_argument("--mlflow-experiment", default="", help="for KFP's MLflow plug-in")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from openmofi.errors import InputError
 
 SectionT = TypeVar("SectionT", bound="Section")
+_UNLISTED = "see the documentation of this section"
 
 
 class Section(BaseModel):
@@ -19,7 +20,11 @@ class Section(BaseModel):
 
 
 def parse_config(
-    section: type[SectionT], data: Mapping[str, Any] | None, *, where: str
+    section: type[SectionT],
+    data: Mapping[str, Any] | None,
+    *,
+    where: str,
+    lines: Mapping[tuple[int | str, ...], int] | None = None,
 ) -> SectionT:
     """Parse ``data`` strictly.
 
@@ -28,6 +33,7 @@ def parse_config(
         data: Plain values, as they come from YAML, JSON or a KFP parameter (where every number
             may have become a float). ``None`` means all defaults.
         where: What the user calls the source, for the message (a file name, ``"ingest"``).
+        lines: Where in a file each key stands, by its path; the message then names the line.
 
     Raises:
         InputError: One line that names the field, what was given and what is possible.
@@ -35,7 +41,16 @@ def parse_config(
     try:
         return section.model_validate(dict(data or {}))
     except ValidationError as error:
-        raise InputError(f"{where}: {_first_problem(section, error)}") from None
+        place = f"{where}{_line(error.errors()[0]['loc'], lines or {})}"
+        raise InputError(f"{place}: {_first_problem(section, error)}") from None
+
+
+def _line(path: tuple[int | str, ...], lines: Mapping[tuple[int | str, ...], int]) -> str:
+    """The line of the innermost key on the path that has one; a missing key has none itself."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in lines:
+            return f":{lines[path[:length]]}"
+    return ""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -69,11 +84,15 @@ def _first_problem(section: type[BaseModel], error: ValidationError) -> str:
 
 
 def _known_keys(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = section
+    inner: Any = section
     for part in path:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return ["see the documentation of this section"]
-        model = inner
-    return sorted(model.model_fields)
+        if get_origin(inner) is dict:  # of sections, by name
+            inner = get_args(inner)[1]
+        else:
+            field = inner.model_fields.get(str(part)) if _is_model(inner) else None
+            inner = field.annotation if field else None
+    return sorted(inner.model_fields) if _is_model(inner) else [_UNLISTED]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

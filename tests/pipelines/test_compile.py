@@ -14,7 +14,7 @@ from kfp import components
 from components import images
 from pipelines.compile import PIPELINES, compile_all
 from pipelines.local import forget_retries, task_titles
-from pipelines.placement import SETTINGS, STEPS, STORAGE_SECRET
+from pipelines.placement import SETTINGS, STEPS, STORAGE_SECRET, Settings
 
 STEPS_OF = {
     "curate": {
@@ -36,7 +36,7 @@ def compiled(tmp_path_factory):
     assert [path.stem for path in paths] == list(PIPELINES)
     found = {}
     for path in paths:
-        spec, platform = yaml.safe_load_all(path.read_text())
+        spec, platform = yaml.load_all(path.read_text(), yaml.CSafeLoader)
         kubernetes = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         found[path.stem] = (path, spec, kubernetes)
     return found
@@ -95,11 +95,35 @@ def test_every_step_names_our_image(one):
         assert executor["container"]["image"] in (images.CURATION, images.TRAINING)
 
 
-def test_every_step_has_limits(one):
+def test_every_step_has_limits_and_requests_and_all_its_memory_is_kept_free(one):
     for executor in one[2]["deploymentSpec"]["executors"].values():
         resources = executor["container"]["resources"]
         assert resources["resourceCpuLimit"]
-        assert resources["resourceMemoryLimit"]
+        assert resources["resourceCpuRequest"] != resources["resourceCpuLimit"]
+        assert resources["resourceMemoryRequest"] == resources["resourceMemoryLimit"]
+
+
+def test_every_step_can_write_to_tmp_alone_and_is_not_root(one):
+    for executor, settings in one[3].items():
+        pool = STEPS[step_of(executor)].pool
+        mounts = {mount["mountPath"]: mount for mount in settings["emptyDirMounts"]}
+        assert mounts["/tmp"]["sizeLimit"] == pool.scratch
+        assert mounts.keys() - {"/tmp"} == ({"/dev/shm"} if pool.shared_memory else set())
+        assert settings["securityContext"] == {"runAsNonRoot": True}
+        assert settings["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_no_fan_out_starts_all_its_pods_at_once(one):
+    loops = [task for _, task in tasks_of(one[2]) if "parameterIterator" in task]
+    assert len(loops) == {"train": 0, "full": 2}.get(one[0], 1)
+    for loop in loops:
+        assert loop["iteratorPolicy"]["parallelismLimit"] == Settings().parallel_groups
+
+
+def test_a_file_is_small_enough_for_etcd_with_all_that_a_run_adds(one):
+    kib = one[1].stat().st_size / 1024
+    print(f"{one[0]}: {kib:.0f} KiB")  # etcd holds 1.5 MB an object
+    assert kib < 300
 
 
 def test_every_step_has_a_pool_and_a_timeout(one):
@@ -121,7 +145,8 @@ def test_accelerators_and_shared_memory_go_to_the_gpu_pools_only(one):
     for name, executor in spec["deploymentSpec"]["executors"].items():
         wanted = bool(STEPS[step_of(name)].pool.accelerators)
         assert ("accelerator" in executor["container"]["resources"]) is wanted
-        assert ("emptyDirMounts" in kubernetes[name]) is wanted
+        mounted = {mount["mountPath"] for mount in kubernetes[name]["emptyDirMounts"]}
+        assert ("/dev/shm" in mounted) is wanted
 
 
 def test_credentials_come_by_reference_only(one):

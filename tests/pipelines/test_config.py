@@ -113,7 +113,7 @@ def test_a_template_is_set_as_it_is_written(load):
         (("link.x=1",), {}, r"mine.yaml with --set: unknown key 'link.x'"),
         (("groups",), {}, r"--set 'groups': write KEY=VALUE"),
         (("source.x=1",), {}, r"--set 'source.x=1': 'source' holds no keys"),
-        ((), {"groups": 0}, r"mine.yaml: 'groups'"),
+        ((), {"groups": -1}, r"mine.yaml: 'groups'"),
         ((), {"wordnet": ""}, r"mine.yaml: no knowledge base: set 'wikidata'"),
         ((), {"labeler": ""}, r"mine.yaml: 'labeler' is missing"),
         (

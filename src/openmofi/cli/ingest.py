@@ -18,7 +18,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         required=True,
         help="tars, a folder of images with .txt, or a CSV/TSV/JSONL/Parquet table of paths",
     )
-    plan.add_argument("--groups", type=int, default=1, help="parts that may run at once")
+    plan.add_argument(
+        "--groups", type=int, default=1, help="parts that may run at once; 0: as many as suit"
+    )
     plan.add_argument("--config", type=Path, help="YAML of the ingest section")
     plan.add_argument("--price-per-hour", type=float, help="of one worker, for the estimate")
     plan.set_defaults(run=_plan)

@@ -1,5 +1,7 @@
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -9,9 +11,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--training-shards", required=True, metavar="URI", help="manifest")
     parser.add_argument("--name", required=True, help="of the run, in MLflow and in the log")
-    parser.add_argument(
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument(
         "--config", type=Path, metavar="FILE", help="YAML, such as configs/training/demo-clip.yaml"
     )
+    given.add_argument("--config-json", metavar="JSON", help="the same where there is no file")
     parser.add_argument("--pipeline-run", default="", metavar="NAME", help="parent run in MLflow")
     parser.add_argument(
         "--dry-run",
@@ -26,10 +30,9 @@ def _train(arguments: argparse.Namespace) -> None:
 
     On several processes: torchrun --nproc-per-node N -m openmofi train …
     """
-    from openmofi.config import read_yaml
     from openmofi.training.run import describe_run, train_model
 
-    config = read_yaml(arguments.config) if arguments.config else None
+    config = _config(arguments)
     if arguments.dry_run:
         print(describe_run(arguments.training_shards, config=config, name=arguments.name))
         return
@@ -41,3 +44,18 @@ def _train(arguments: argparse.Namespace) -> None:
     )
     if uri:  # the first rank's
         print(uri)
+
+
+def _config(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    from openmofi.config import read_yaml
+    from openmofi.errors import InputError
+
+    if arguments.config_json is None:
+        return read_yaml(arguments.config) if arguments.config else None
+    try:
+        config = json.loads(arguments.config_json)
+    except ValueError as error:
+        raise InputError(f"--config-json is not valid JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise InputError(f"--config-json must hold an object, not a {type(config).__name__}")
+    return config

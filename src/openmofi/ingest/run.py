@@ -5,6 +5,7 @@ from dataclasses import asdict
 from openmofi.config import parse_config
 from openmofi.errors import InputError
 from openmofi.ingest.config import IngestConfig
+from openmofi.ingest.groups import count_groups
 from openmofi.ingest.sources import SourceShard, read_source
 from openmofi.ingest.stage import IngestPairs
 from openmofi.keys import hash_json
@@ -25,7 +26,8 @@ def plan_groups(
     Args:
         root: Where everything is kept: a folder or ``s3://bucket/prefix``.
         source: See `openmofi.ingest.sources.read_source`.
-        groups: How many parts may run at once; at most one a shard is made.
+        groups: How many parts may run at once; at most one a shard is made. 0: by their number,
+            see `openmofi.ingest.groups.count_groups`.
         config: `IngestConfig`.
 
     Returns:
@@ -36,12 +38,12 @@ def plan_groups(
         StorageError: The root can't be used.
     """
     parsed = parse_config(IngestConfig, config, where="ingest")
-    if int(groups) < 1:
-        raise InputError(f"ingest: 'groups' must be at least 1, got {groups}")
+    if int(groups) < 0:
+        raise InputError(f"ingest: 'groups' must be at least 1; 0: as many as suit; got {groups}")
     store = open_store(root)
     store.check()
     shards = read_source(store, source, parsed)
-    count = min(int(groups), len(shards))
+    count = count_groups(int(groups), len(shards), store.uri)
     content = {
         "source": source,
         "groups": count,

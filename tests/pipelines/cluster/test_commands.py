@@ -185,7 +185,7 @@ def test_inputs_are_checked_as_for_a_run_here(monkeypatch, config):
     seen = []
     monkeypatch.setattr("pipelines.cluster.content.check_inputs", lambda a: seen.append(a) or [])
     arguments = argparse.Namespace(
-        name="curate", config=Path(config[1]), settings=[], unchecked=False
+        name="curate", config=Path(config[1]), settings=[], pools=None, unchecked=False
     )
     content = read_content(arguments, "first")
     assert seen == [{key: value for key, value in CRAWL.items() if key != "wordnet"}]

@@ -156,7 +156,7 @@ def test_groups_share_the_shards_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no group"):
         ingest_pairs(groups[0].replace("#0", ""))
     with pytest.raises(InputError, match="'groups' must be at least 1"):
-        plan_groups(root, source=str(source), groups=0)
+        plan_groups(root, source=str(source), groups=-1)
 
 
 def test_an_option_of_the_checks_makes_new_shards_and_others_do_not(tmp_path: Path) -> None:
