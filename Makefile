@@ -14,6 +14,9 @@ DEMO_SEED ?= 2026
 OPENMOFI_ROOT ?= file://$(CURDIR)/build/demo-root
 MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/build/mlflow.db
 export OPENMOFI_ROOT MLFLOW_TRACKING_URI
+# A module stays with one process, for what its tests share; two processes of one thread each
+# are what two cores can do.
+TEST_OPTIONS ?= -n 2 --dist loadfile
 # Options of `python -m stack up`, such as --mlflow-port 5001.
 STACK_OPTIONS ?=
 ENGINE ?= $(shell command -v podman || command -v docker)
@@ -26,7 +29,7 @@ IMAGE_COMMIT = $(shell git rev-parse HEAD)$(shell git status --porcelain -- $(IM
 BOM := build/bom
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-paddleocr test-agreement lint format typecheck compile bench claims mlflow-ui constraints
+.PHONY: help setup demo test test-bad-days test-paddleocr test-agreement lint format typecheck compile bench claims mlflow-ui constraints
 .PHONY: constraints-paddleocr clean stack demo-stack stack-down images test-images
 
 help:  ## List the targets
@@ -70,8 +73,12 @@ demo-stack: stack  ## The demo on both servers
 stack-down:  ## Stop both servers and remove their data
 	$(BIN)/python -m stack down --purge
 
+test-bad-days: setup  ## Each fault at each moment of a small pipeline on real servers (20 minutes)
+	rm -rf build/bad-days
+	PYTHONPATH=tests:. $(BIN)/python -m support.bad_days build/bad-days 20
+
 test: setup  ## All tests that need no GPU and no cluster
-	$(BIN)/python -m pytest -m 'not gpu and not cluster'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not gpu and not cluster' $(TEST_OPTIONS)
 
 test-paddleocr: $(VENV)/.ready $(PADDLE_VENV)/.ready  ## The real paddleocr, in an environment of 2 GB
 	$(PADDLE_VENV)/bin/python -m pytest -m paddleocr tests/unit/textregions/paddleocr_backend

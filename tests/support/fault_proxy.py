@@ -2,7 +2,7 @@
 
 It passes every request on as it came (the signature covers the proxy's own address, as the server
 takes it from the Host header) and answers with what the server said. A `Fault` is used up by the
-first request that it fits.
+first request that it fits. Other servers of plain HTTP, such as MLflow's, may stand behind it, too.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import http.server
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -26,10 +26,14 @@ class Fault:
     the request, ``cut_request`` after so many bytes of its body, ``lose_answer`` after the server
     has done it, ``cut_answer`` after so many bytes of the answer's body. ``damage_request`` and
     ``damage_answer`` change one byte in the middle of the body. ``delay_s`` holds the answer back.
+    ``then`` is called before the server is asked. What is ``lasting`` is never used up.
     """
 
     method: str = ""
+    path: str = ""  # must be a part of the request's path
     query: str = ""  # must be a part of the request's query
+    lasting: bool = False
+    then: Callable[[], None] | None = None
     status: int = 0
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +46,9 @@ class Fault:
     delay_s: float = 0.0
 
     def fits(self, method: str, path: str) -> bool:
-        return self.method in {"", method} and self.query in urlsplit(path).query
+        asked = urlsplit(path)
+        ours = self.path in asked.path and self.query in asked.query
+        return ours and self.method in {"", method}
 
 
 class FaultProxy:
@@ -51,6 +57,7 @@ class FaultProxy:
     def __init__(self, server: str) -> None:
         self.server = urlsplit(server).netloc
         self.requests: list[tuple[str, str]] = []
+        self.hit = 0  # requests that a fault has met
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._port = 0
@@ -71,6 +78,7 @@ class FaultProxy:
         with self._lock:
             self._faults.clear()
             self.requests.clear()
+            self.hit = 0
 
     def methods(self) -> list[str]:
         return [method for method, _ in self.requests]
@@ -98,7 +106,9 @@ class FaultProxy:
             fault = next((one for one in self._faults if one.fits(method, path)), None)
             if fault is None:
                 return Fault()
-            self._faults.remove(fault)
+            if not fault.lasting:
+                self._faults.remove(fault)
+            self.hit += 1
             return fault
 
     def wait(self, seconds: float) -> None:
@@ -136,7 +146,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _serve(self) -> None:
         self.close_connection = True  # one request a connection: no fault hits a second one
         fault = self.server.proxy.take(self.command, self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self._body()
+        if fault.then is not None:
+            fault.then()
         if fault.reset:
             return self._reset()
         if fault.status:
@@ -147,7 +159,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._reset()
         return self._answer(status, headers, _damaged(answer, fault.damage_answer), fault)
 
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _serve  # noqa: N815
+    def _body(self) -> bytes:
+        """What the client sends. An empty file comes in chunks: requests knows no length of it."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        del self.headers["Transfer-Encoding"]
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()  # nobody sends trailers
+        self.headers["Content-Length"] = str(len(body))
+        return body
+
+    do_GET = do_PUT = do_POST = do_PATCH = do_HEAD = do_DELETE = _serve  # noqa: N815
 
     def _pass_on(self, body: bytes, fault: Fault) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(self.server.proxy.server)

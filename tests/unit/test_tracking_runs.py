@@ -98,6 +98,34 @@ def test_processes_that_make_a_parent_at_once_keep_the_same_one(experiment, monk
     assert [r.info.run_id for r in client.search_runs([number])] == [ids[0]] == [ids[1]]
 
 
+@pytest.mark.parametrize("pipeline_run", ["p", ""])
+def test_a_run_is_made_once_though_the_answers_are_lost(experiment, monkeypatch, pipeline_run):
+    client = mlflow_client()
+    create = type(client).create_run
+
+    def asked_thrice(*args, **kwargs):
+        """As MLflow's client does, with the same request, when it hears nothing."""
+        return [create(*args, **kwargs) for _ in range(3)][-1]
+
+    monkeypatch.setattr(type(client), "create_run", asked_thrice)
+    done = task("train", pipeline_run=pipeline_run)
+    number = client.get_experiment_by_name(experiment).experiment_id
+    runs = client.search_runs([number])
+    assert sorted(run.info.run_name for run in runs) == sorted({"train", pipeline_run} - {""})
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert done.info.run_id in {run.info.run_id for run in runs}
+
+
+def test_what_is_measured_once_has_one_point_after_a_second_run():
+    first = task("evaluate", metrics={"a": 1.0, "b": 2.0})
+    task("evaluate", metrics={"a": 1.0, "b": 3.0})
+    points = {k: mlflow_client().get_metric_history(first.info.run_id, k) for k in "ab"}
+    assert {k: [p.value for p in found] for k, found in points.items()} == {
+        "a": [1.0],
+        "b": [2.0, 3.0],
+    }
+
+
 def kfp_task(name: str) -> tuple[str, str]:
     """Runs as KFP's plugin makes them: a root for the pipeline, one below it for the task."""
     client = mlflow_client()

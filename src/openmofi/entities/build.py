@@ -224,9 +224,7 @@ def _sources(
     longest = settings.max_alias_tokens
     sources = read_knowledge_bases(merge)
     if wikidata:
-        sources.append(
-            read_wikidata(_input(wikidata), parts, settings.wikidata, longest, workers)
-        )
+        sources.append(read_wikidata(_input(wikidata), parts, settings.wikidata, longest, workers))
     if wordnet:
         sources.append(read_wordnet(_input(wordnet), longest))
     if csv:

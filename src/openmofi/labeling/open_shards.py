@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from openmofi.errors import ShardError
 from openmofi.labeling.config import EmbedConfig
+from openmofi.models.stored import model_folder
 from openmofi.stage import ShardInput
-from openmofi.storage import local_folder
 from openmofi.store_wait import apart, blocked_on
 from openmofi.stream import ahead
 from openmofi.versions import read_manifest
@@ -50,9 +50,9 @@ def open_encoder(model: str, options: EmbedConfig) -> "ClipEncoder":
 
 
 def _bring(model: str) -> None:
-    """Put a model's files where this machine finds them; see `local_folder`."""
+    """Put a model's files where this machine finds them; see `model_folder`."""
     manifest = read_manifest(model, "model")
-    local_folder(manifest.store, manifest.content["prefix"], manifest.digest)
+    model_folder(manifest)
 
 
 class Wanted(Protocol):

@@ -15,8 +15,8 @@ from openmofi.keys import hash_file, hash_folder
 from openmofi.models.device import check_compiler, resolve_device, resolve_precision
 from openmofi.models.folder import load_model, load_tokenizer, read_folder_config
 from openmofi.models.preprocessing import Preprocess, normalized
+from openmofi.models.stored import model_folder
 from openmofi.models.transformers_folder import TRANSFORMERS, find_layout
-from openmofi.storage import local_folder
 from openmofi.versions import Manifest, read_manifest
 
 Vectors = npt.NDArray[np.float32]
@@ -138,7 +138,7 @@ def load_encoder(
     """
     _check(device, precision, compiled)
     manifest = read_manifest(model, "model")
-    folder = local_folder(manifest.store, manifest.content["prefix"], manifest.digest)
+    folder = model_folder(manifest)
     _check_files(manifest, folder)
     return _load(folder, manifest.digest, device, precision, compiled)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import openmofi
 from openmofi import tracking
+from openmofi.models.stored import model_folder
 from openmofi.registry.gallery import Chosen, write_gallery
-from openmofi.storage import local_folder
 from openmofi.versions import Manifest
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def log_pyfunc(
     """
     import mlflow
 
-    folder = local_folder(model.store, model.content["prefix"], model.digest)
+    folder = model_folder(model)
     package = Path(openmofi.__file__).parent
     with tempfile.TemporaryDirectory(prefix="openmofi-gallery-") as temporary:
         artifacts, tags = {"model": str(folder)}, dict(tags)

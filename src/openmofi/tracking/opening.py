@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ PIPELINE_TAG = "openmofi.pipeline_run"
 TASK_TAG = "openmofi.task"
 ERROR_TAG = "openmofi.error"
 _PARENT_TAG = "mlflow.parentRunId"
-# Longer than a search and the making of a run take: of two processes that both found no parent,
+# Longer than a search and the making of a run take: of two processes that both found no run,
 # each then sees the other's, and both keep the same one.
 _SETTLING_S = 0.3
 
@@ -47,7 +48,8 @@ def open_run(
         return _below_kfp(client, _given(client, given), name, pipeline_run, tags, attach)
     experiment = find_experiment(client)
     if not pipeline_run:
-        return Opened(_made(client, experiment, name, {}))
+        alone = {TASK_TAG: uuid.uuid4().hex}
+        return Opened(_made_once(client, experiment, name, alone, (TASK_TAG,)))
     parent = _parent(client, experiment, pipeline_run)
     client.update_run(parent, status="RUNNING")
     return Opened(_child(client, experiment, parent, name, pipeline_run, tags), parent, ours=True)
@@ -125,27 +127,38 @@ def _child(
         _reopen(client, found[0])
         return found[0]
     marks = {_PARENT_TAG: parent, TASK_TAG: task, PIPELINE_TAG: pipeline_run}
-    return _made(client, experiment, name, marks)
+    return _made_once(client, experiment, name, marks, (_PARENT_TAG, TASK_TAG))
 
 
 def _parent(client: "MlflowClient", experiment: str, pipeline_run: str) -> str:
-    """The pipeline run's own run. Of two made at the same moment the older one stays."""
+    """The pipeline run's own run, found or made."""
     # A hash, because a name may hold quotes, which the search language cannot say.
     task = hash_json(["pipeline run", pipeline_run])
     found = _find(client, experiment, {TASK_TAG: task})
     if found:
         return found[0]
     marks = {TASK_TAG: task, PIPELINE_TAG: pipeline_run, **environment_tags()}
-    made = _made(client, experiment, pipeline_run, marks)
+    return _made_once(client, experiment, pipeline_run, marks, (TASK_TAG,))
+
+
+def _made_once(
+    client: "MlflowClient",
+    experiment: str,
+    name: str,
+    tags: Mapping[str, str],
+    known_by: Sequence[str],
+) -> str:
+    """A new run, alone with the tags that it is known by: of several the oldest one stays.
+
+    Another process may make one at the same moment. And where the server's answer was lost,
+    MLflow's client has asked again, and the server has made a second one.
+    """
+    client.create_run(experiment, tags=dict(tags), run_name=name)
     time.sleep(_SETTLING_S)
-    first = _find(client, experiment, {TASK_TAG: task})[0]
-    if first != made:
-        client.delete_run(made)
+    first, *others = _find(client, experiment, {key: tags[key] for key in known_by})
+    for other in others:
+        client.delete_run(other)
     return first
-
-
-def _made(client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str]) -> str:
-    return str(client.create_run(experiment, tags=dict(tags), run_name=name).info.run_id)
 
 
 def _reopen(client: "MlflowClient", run: str) -> None:

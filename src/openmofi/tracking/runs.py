@@ -15,6 +15,7 @@ from openmofi.tracking.values import clean_name, clean_tags, flatten_params, wit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 # MLflow's limits (mlflow.utils.validation, 3.17); more is refused by the server.
 _MAX_DATASET_NAME, _MAX_DATASET_DIGEST = 500, 36
@@ -52,7 +53,8 @@ class TrackedRun:
 
         Args:
             metrics: By name; what is not finite is left out where it belongs to a model.
-            step: Of a training; None for what is measured once.
+            step: Of a training; None for what is measured once, and logged once: a second run of
+                the step leaves what stands already.
             model_id: The logged model that was measured.
             dataset: Name and digest of what it was measured on.
         """
@@ -65,10 +67,17 @@ class TrackedRun:
             for key, v in metrics.items()
             if not model_id or math.isfinite(v)
         ]
+        if step is None:
+            entries = self._not_there(entries)
         for start in range(0, len(entries), _MAX_METRICS_A_BATCH):
             self.client.log_batch(
                 self.run_id, metrics=entries[start : start + _MAX_METRICS_A_BATCH]
             )
+
+    def _not_there(self, entries: "list[Metric]") -> "list[Metric]":
+        """Those that the run does not have with this value."""
+        present = self.client.get_run(self.run_id).data.metrics if entries else {}
+        return [one for one in entries if present.get(one.key) != one.value]
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Add parameters, nested ones as ``a.b``. A value that stands already is kept.

@@ -18,7 +18,7 @@ from openmofi.training.card import describe, write_card
 from openmofi.training.module import EmbeddingModule
 from openmofi.training.shards import TrainingShards
 from openmofi.training.warm_start import CLASS_ROWS_FILE, VOCABULARY_FILE, count_start_rows
-from openmofi.versions import Manifest, write_manifest
+from openmofi.versions import Manifest, manifest_key, write_manifest
 
 TRAINING_FILE = "training.json"
 
@@ -34,7 +34,8 @@ def publish_model(
 ) -> str:
     """Write the folder to ``models/<digest>``, then its manifest; return the manifest's URI.
 
-    The digest covers weights, class rows, vocabulary and ``facts``: resumed runs have the same.
+    The digest covers weights, class rows, vocabulary and ``facts``: resumed runs have the same. It
+    is written once: a run that was killed after this, and ends again, finds its model as it is.
 
     Args:
         plan: Of the run.
@@ -52,6 +53,9 @@ def publish_model(
         classes = _write_class_rows(class_rows, folder)
         pq.write_table(shards.vocabulary, folder / VOCABULARY_FILE)
         digest = hash_json([hash_folder(folder), dict(facts)])
+        key = manifest_key("model", digest)
+        if store.exists(key):
+            return f"{store.uri}/{key}"
         _describe(folder, plan, module, digest, facts, run_facts)
         files = {path.name: hash_file(path) for path in sorted(folder.iterdir())}
         put_folder(store, f"models/{digest}", folder)

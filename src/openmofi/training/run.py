@@ -59,7 +59,7 @@ def train_model(
     ranks = Ranks.from_environment(settings.batch_size)
     manifest = read_manifest(training_shards, "training_shards")
     plan = plan_run(settings, manifest, name)
-    if finished := _finished(plan):
+    if finished := finished_model(plan):
         if not ranks.is_first:
             return ""
         say(f"train {name}: reused {finished}, trained before on the same shards and config")
@@ -96,7 +96,7 @@ def describe_run(
             f"{facts['samples']} samples, {facts['classes']} classes, {facts['steps']} steps, "
             f"{facts['epochs']:.1f} epochs",
             cost,
-            f"recipe {plan.recipe}, {_finished(plan) or f'{done} steps done'}",
+            f"recipe {plan.recipe}, {finished_model(plan) or f'{done} steps done'}",
         ]
     )
 
@@ -115,7 +115,7 @@ def _finish(plan: RunPlan, uri: str) -> str:
     return uri
 
 
-def _finished(plan: RunPlan) -> str:
+def finished_model(plan: RunPlan) -> str:
     """URI of the model that the same recipe made before, or an empty string."""
     store = plan.manifest.store
     if not store.exists(plan.record_key):

@@ -23,8 +23,8 @@ from openmofi.models.folder import (
     load_model,
     read_folder_config,
 )
+from openmofi.models.stored import model_folder
 from openmofi.models.transformers_folder import TRANSFORMERS, find_layout
-from openmofi.storage import local_folder
 from openmofi.versions import read_manifest
 
 CLASS_ROWS_FILE = "class_rows.safetensors"
@@ -86,7 +86,7 @@ def find_start(source: str) -> StartModel:
     if "/manifests/" in source:
         manifest = read_manifest(source, "model")
         _refuse_transformers(source, manifest.content.get("layout") == TRANSFORMERS)
-        folder = local_folder(manifest.store, manifest.content["prefix"], manifest.digest)
+        folder = model_folder(manifest)
         digest = _folder_digest(folder)
         if digest != _digest(manifest.content["files"]):
             raise StorageError(

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from openmofi.errors import InputError, StorageError
+from openmofi.keys import hash_file
 from openmofi.models.device import resolve_precision
 from openmofi.models.encoder import load_encoder, load_encoder_folder
 from openmofi.models.importing import import_model
-from openmofi.storage import local_folder
-from openmofi.versions import read_manifest
+from openmofi.models.stored import model_folder
+from openmofi.storage import local_folder, open_store, put_folder
+from openmofi.versions import read_manifest, write_manifest
 from support.models import noise, write_clip, write_model, write_siglip
 
 
@@ -190,6 +192,23 @@ def test_a_missing_file_in_the_store_is_named(stored):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match=r"model folder not found: .*nowhere"):
         load_encoder_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.s3
+def test_a_model_whose_card_differs_by_root_loads_from_both_on_one_machine(s3_root, tmp_path):
+    """A trained model: its digest covers neither its card nor the facts of its run."""
+    stored = read_manifest(import_model(s3_root, source=str(write_model(tmp_path / "m"))), "model")
+    folder = model_folder(stored)
+    for name in ("one", "two"):
+        store, card = open_store(f"{s3_root}/{name}"), tmp_path / name
+        card.write_text(f"# A model of {name}\n")
+        put_folder(store, "models/d", folder)
+        store.put_file("models/d/README.md", card)
+        files = {**stored.content["files"], "README.md": hash_file(card)}
+        content = {**stored.content, "digest": "d", "prefix": "models/d", "files": files}
+        manifest = write_manifest(store, "model", "d", content)
+        assert load_encoder(manifest.uri).digest == "d"
+        assert (model_folder(manifest) / "README.md").read_text() == card.read_text()
 
 
 @pytest.mark.s3

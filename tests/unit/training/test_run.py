@@ -140,6 +140,20 @@ def test_the_same_recipe_is_trained_once(multitask, backbone, shards, capsys):
     assert not list(store.list("checkpoints/"))
 
 
+def test_a_run_killed_after_its_manifest_leaves_the_model_as_it_is(backbone, shards):
+    short = {"config": config(backbone, max_steps=3), "name": "short"}
+    manifest = read_manifest(train_model(shards, **short), "model")
+    store = manifest.store
+    found = (info.key for info in store.list("trained/"))
+    [record] = [key for key in found if manifest.digest.encode() in store.get(key)]
+    store.delete(record)
+    before = {info.key: store.get(info.key) for info in store.list(f"models/{manifest.digest}/")}
+    assert train_model(shards, **short) == manifest.uri
+    assert read_manifest(manifest.uri, "model").content == manifest.content
+    assert {key: store.get(key) for key in before} == before
+    assert store.exists(record)
+
+
 def test_after_sigterm_it_goes_on_to_the_same_bits(place, backbone, multitask, capsys):
     """The interrupted run stands in a root of its own and ends with the same digest."""
     shards = write_training_shards(place / "stopped", make_samples(120, seed=1))

@@ -1,0 +1,168 @@
+"""Scope: marked secrets through a whole run on real servers, and through what fails in it.
+
+Keys of the store are random and known to this test; MLflow's password stands in its address, and a
+session's token goes with each request. None may be found in what a run leaves.
+"""
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from openmofi.errors import InputError
+from openmofi.storage import Store, open_store
+from stack import postgres, services, settings
+from support.marks import hits, hits_in_database, hits_in_folder, hits_in_store
+from support.servers import Servers, free_port_options, servers
+from support.small_day import write_inputs
+
+pytestmark = [pytest.mark.s3, pytest.mark.timeout(600)]
+
+WHOLE_RUN = """
+import sys
+from pathlib import Path
+from openmofi.errors import OpenMofiError
+from support.small_day import Day
+if __name__ == "__main__":
+    try:
+        Day(Path(sys.argv[1]), name="marked").work()
+    except OpenMofiError as error:
+        sys.exit(str(error))
+"""
+# What fails on a bad day, each in a process of its own: one line, or a crash with its traceback.
+FAILS = {
+    "wrong secret": ("open_store(ROOT).check()", {"AWS_SECRET_ACCESS_KEY": "{password}"}),
+    "no store": ("open_store(ROOT).check()", {"OPENMOFI_S3_ENDPOINT": "http://127.0.0.1:9"}),
+    "denied": ("open_store('s3://mlflow/x').put('a', b'')", {}),
+    "no MLflow": ("tracked()", {"MLFLOW_TRACKING_URI": "http://u:{quoted}@127.0.0.1:9"}),
+    "a crash in a run": ("tracked(); 1 / 0", {}),
+}
+FAILING = """
+import os
+from openmofi.storage import open_store
+from openmofi.tracking import tracked_run
+ROOT = "s3://openmofi/marked"
+def tracked():
+    params = {{"address": os.environ["MLFLOW_TRACKING_URI"], "password": "none of yours"}}
+    with tracked_run("fails", pipeline_run="marked", tags={{}}, params=params) as run:
+        run.log_metrics({{"a": 1.0}})
+{line}
+"""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A stack, and secrets that only this test knows."""
+
+    both: Servers
+    folder: Path
+    password: str
+    token: str
+
+    @property
+    def marks(self) -> list[str]:
+        return [self.password, self.token, *self.both.stack.secrets.values()]
+
+    def run(self, name: str, code: str, **changes: str) -> tuple[int, bytes]:
+        """Run Python with a log of its own; exit code, and all arguments seen meanwhile."""
+        address = self.both.stack.tracking_uri.removeprefix("http://")
+        quoted = quote(self.password, safe="")
+        given = {
+            **os.environ,
+            "AWS_SESSION_TOKEN": self.token,
+            "MLFLOW_TRACKING_URI": f"http://marked:{quoted}@{address}",
+            "OPENMOFI_S3_ATTEMPTS": "1",
+            **{k: v.format(password=self.password, quoted=quoted) for k, v in changes.items()},
+        }
+        (self.folder / f"{name}.py").write_text(code)
+        call = [sys.executable, str(self.folder / f"{name}.py"), str(self.folder)]
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(call, cwd=self.folder, env=given, stdout=log, stderr=log)
+            seen = b""
+            while process.poll() is None:
+                seen += arguments_of_all()
+                time.sleep(0.5)
+        return process.returncode, seen
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def store(self, who: str, uri: str, patch: pytest.MonkeyPatch) -> Store:
+        patch.setenv("AWS_ACCESS_KEY_ID", f"{settings.ACCOUNT}:{who}")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", self.both.stack.secrets[who])
+        return open_store(uri)
+
+
+def arguments_of_all() -> bytes:
+    """The command lines of all processes, as any user may read them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            found.append(entry.read_bytes())
+    return b"\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def marked() -> Iterator[Marked]:
+    try:
+        services.check_installed()
+    except InputError as error:
+        pytest.skip(str(error))
+    # Not pytest's folder, which is closed to the user that PostgreSQL runs as.
+    with tempfile.TemporaryDirectory(prefix="openmofi-marked-") as name:
+        Path(name).chmod(0o711)
+        with servers(Path(name, "stack"), *free_port_options()) as both:
+            # Characters that are quoted in an address.
+            password, token = (f"{secrets.token_hex(8)}+/={secrets.token_hex(8)}" for _ in "ab")
+            yield Marked(both, write_inputs(Path(name, "run")), password, token)
+
+
+def test_a_run_as_the_reader_fails_in_one_line_and_writes_nothing(
+    marked: Marked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = {"AWS_ACCESS_KEY_ID": settings.READER}
+    secret = marked.both.stack.secrets["reader"]
+    code, _ = marked.run("as reader", WHOLE_RUN, AWS_SECRET_ACCESS_KEY=secret, **reader)
+    assert code == 1
+    assert "this identity may not write there" in marked.log("as reader").splitlines()[-1]
+    assert "Traceback" not in marked.log("as reader")
+    assert list(marked.store("pipeline", "s3://openmofi", monkeypatch).list()) == []
+
+
+def test_marked_secrets_are_nowhere_after_a_run_and_after_what_fails(
+    marked: Marked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, seen = marked.run("whole run", WHOLE_RUN)
+    assert code == 0, marked.log("whole run")
+    assert "register: marked version 1" in marked.log("whole run")
+    for name, (line, changes) in FAILS.items():
+        code, more = marked.run(name, FAILING.format(line=line), **changes)
+        assert code == 1, marked.log(name)
+        seen += more
+    assert "ZeroDivisionError" in marked.log("a crash in a run")
+    assert b"whole run.py" in seen
+
+    assert hits(marked.marks, seen) == set()
+    assert hits_in_folder(marked.marks, marked.folder) == {}
+    for who, bucket in (("pipeline", settings.BUCKET), ("mlflow", settings.MLFLOW_BUCKET)):
+        store = marked.store(who, f"s3://{bucket}", monkeypatch)
+        assert next(store.list(), None) is not None
+        assert hits_in_store(marked.marks, store) == {}
+    database = {
+        "host": "127.0.0.1",
+        "port": marked.both.stack.ports.postgres,
+        "user": postgres.ROLE,
+        "password": marked.both.stack.secrets["postgres_mlflow"],
+        "dbname": postgres.DATABASE,
+    }
+    assert hits_in_database(["register marked"], database) != {}  # the search sees what is there
+    assert hits_in_database(marked.marks, database) == {}
