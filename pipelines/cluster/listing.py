@@ -1,7 +1,7 @@
 """Finding what is in the server's lists: filters, experiments, the namespace."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from openmofi.errors import InputError
@@ -77,10 +77,20 @@ def make_experiment(api: Api, name: str, namespace: str) -> str:
     wanted = kfp_server_api.V2beta1Experiment(display_name=name, namespace=namespace or None)
     call = "experiment_service_create_experiment"
     what = f"making experiment {name}"
+    return made_or_found(
+        api,
+        what,
+        lambda: api.write(what, EXPERIMENTS_API, call, wanted).experiment_id,
+        lambda: find_experiment(api, name, namespace),
+    )
+
+
+def made_or_found(api: Api, what: str, make: Callable[[], Any], find: Callable[[], str]) -> str:
+    """An id of what is made; where the answer was lost, or others were first, what is there."""
     try:
-        made: Any = api.write(what, EXPERIMENTS_API, call, wanted).experiment_id
+        made = make()
     except (TakenError, UncertainError):
-        made = find_experiment(api, name, namespace)
+        made = find()
         if not made:
             raise
     if not made:

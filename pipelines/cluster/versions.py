@@ -12,8 +12,8 @@ import yaml
 from openmofi.errors import InputError
 from pipelines.checkout import git_commit
 from pipelines.cluster.api import Api
-from pipelines.cluster.errors import ClusterError, NotThereError, TakenError, UncertainError
-from pipelines.cluster.listing import exactly
+from pipelines.cluster.errors import ClusterError, NotThereError, UncertainError
+from pipelines.cluster.listing import exactly, made_or_found
 
 PIPELINES_API = "PipelineServiceApi"
 _DIRTY = "-dirty"
@@ -136,16 +136,13 @@ def _pipeline(api: Api, name: str, namespace: str) -> str:
     wanted = kfp_server_api.V2beta1Pipeline(
         display_name=name, name=name, namespace=namespace or None, description="OpenMOFI"
     )
-    call = "pipeline_service_create_pipeline"
-    try:
-        made = api.write(f"making pipeline {name}", PIPELINES_API, call, wanted).pipeline_id
-    except (TakenError, UncertainError):
-        made = find_pipeline(api, name, namespace)
-        if not made:
-            raise
-    if not made:
-        raise UncertainError(f"making pipeline {name}: {api.endpoint.url} gave no id")
-    return str(made)
+    call, what = "pipeline_service_create_pipeline", f"making pipeline {name}"
+    return made_or_found(
+        api,
+        what,
+        lambda: api.write(what, PIPELINES_API, call, wanted).pipeline_id,
+        lambda: find_pipeline(api, name, namespace),
+    )
 
 
 def find_pipeline(api: Api, name: str, namespace: str) -> str:

@@ -17,6 +17,7 @@ from kfp import compiler  # noqa: TID251 - no library code
 from kfp.compiler.compiler_utils import KubernetesManifestOptions  # noqa: TID251
 
 from pipelines.compile import PIPELINES
+from support.crds import check
 from support.manifests import OVERLAYS, Object, named, of_kind, render
 
 KUBERNETES = "1.32"
@@ -42,30 +43,8 @@ CUSTOM = {k: o for k, o in OBJECTS.items() if (o["apiVersion"], o["kind"]) in CR
 BUILT_IN = {k: o for k, o in OBJECTS.items() if k not in CUSTOM}
 
 
-def closed(schema: Any) -> Any:
-    """The schema with unknown fields forbidden wherever it names the known ones."""
-    if isinstance(schema, list):
-        return [closed(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: closed(value) for key, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
-        made.setdefault("additionalProperties", False)
-    if schema.get("x-kubernetes-int-or-string"):
-        made.setdefault("type", ["integer", "string"])
-    return made
-
-
 def check_custom(one: Object) -> None:
-    crd = CRDS[one["apiVersion"], one["kind"]]
-    schema = copy.deepcopy(crd["schema"])
-    # The schema leaves metadata to Kubernetes.
-    names = {"name": {"type": "string"}, "namespace": {"type": "string"}}
-    labels = {"type": "object", "additionalProperties": {"type": "string"}}
-    schema["properties"]["metadata"]["properties"] = {
-        **names, "labels": labels, "annotations": labels,
-    }  # fmt: skip
-    jsonschema.Draft7Validator(closed(schema)).validate(one)
+    check(one, CRDS[one["apiVersion"], one["kind"]])
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -20,23 +20,13 @@ from typing import Any
 import psycopg2
 import pytest
 
-from openmofi.errors import InputError
 from openmofi.storage import open_store
-from stack import services
 from stack.postgres import binaries, create, server_account
 from stack.processes import run_as
 from support.manifests import containers, named, render, templates
 from support.pod_commands import command, environment, run, told_of_our_end, write_scripts
+from support.stacks import lacking
 from support.swift_server import ACCESS_KEY, SECRET_KEY, SwiftServer, free_ports, make_bucket
-
-
-def lacking() -> str:
-    try:
-        services.check_installed()
-    except InputError as error:
-        return str(error)
-    return ""
-
 
 pytestmark = [
     pytest.mark.s3,

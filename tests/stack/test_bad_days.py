@@ -3,7 +3,6 @@
 ``make test-bad-days`` tries every fault at every moment.
 """
 
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from openmofi.errors import InputError
 from openmofi.tracking import mlflow_client, tracked_run
-from stack import services
 from support.fault_proxy import Fault
-from support.servers import Servers, free_port_options, servers
+from support.servers import Servers, servers
 from support.small_day import LOGGED_STEPS, Day, write_inputs
+from support.stacks import port_options, stack_folder
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(600)]
 
@@ -31,15 +29,8 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    try:
-        services.check_installed()
-    except InputError as error:
-        pytest.skip(str(error))
-    # Not pytest's folder, which is closed to the user that PostgreSQL runs as.
-    with tempfile.TemporaryDirectory(prefix="openmofi-bad-day-") as name:
-        Path(name).chmod(0o711)
-        with servers(Path(name, "stack"), *free_port_options()) as both:
-            yield Place(both, write_inputs(Path(name, "inputs")))
+    with stack_folder() as folder, servers(folder / "stack", *port_options()) as both:
+        yield Place(both, write_inputs(folder / "inputs"))
 
 
 def test_a_run_is_made_once_though_the_answers_are_lost(place: Place) -> None:

@@ -9,7 +9,6 @@ import os
 import secrets
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from urllib.parse import quote
 
 import pytest
 
-from openmofi.errors import InputError
 from openmofi.storage import Store, open_store
-from stack import postgres, services, settings
+from stack import postgres, settings
 from support.marks import hits, hits_in_database, hits_in_folder, hits_in_store
-from support.servers import Servers, free_port_options, servers
+from support.servers import Servers, servers
 from support.small_day import write_inputs
+from support.stacks import port_options, stack_folder
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(600)]
 
@@ -113,17 +112,10 @@ def arguments_of_all() -> bytes:
 
 @pytest.fixture(scope="module")
 def marked() -> Iterator[Marked]:
-    try:
-        services.check_installed()
-    except InputError as error:
-        pytest.skip(str(error))
-    # Not pytest's folder, which is closed to the user that PostgreSQL runs as.
-    with tempfile.TemporaryDirectory(prefix="openmofi-marked-") as name:
-        Path(name).chmod(0o711)
-        with servers(Path(name, "stack"), *free_port_options()) as both:
-            # Characters that are quoted in an address.
-            password, token = (f"{secrets.token_hex(8)}+/={secrets.token_hex(8)}" for _ in "ab")
-            yield Marked(both, write_inputs(Path(name, "run")), password, token)
+    with stack_folder() as folder, servers(folder / "stack", *port_options()) as both:
+        # Characters that are quoted in an address.
+        password, token = (f"{secrets.token_hex(8)}+/={secrets.token_hex(8)}" for _ in "ab")
+        yield Marked(both, write_inputs(folder / "run"), password, token)
 
 
 def test_a_run_as_the_reader_fails_in_one_line_and_writes_nothing(

@@ -16,8 +16,9 @@ from typing import Any
 
 from openmofi.errors import OpenMofiError
 from support.fault_proxy import Fault, FaultProxy
-from support.servers import Servers, free_port_options, servers
+from support.servers import Servers, servers
 from support.small_day import Day, write_inputs
+from support.stacks import port_options
 
 # Where each step has begun its work: the server that it asks, and the request.
 MOMENTS: Mapping[str, tuple[str, str, str]] = {
@@ -187,7 +188,7 @@ def main(folder: Path, minutes: float, *ports: str) -> int:
     bad = 0
     _print(["server", "fault", "moment", "run", "run again", "lost or doubled"])
     _print(["---"] * 6)
-    with servers(folder / "stack", *(ports or free_port_options())) as both:
+    with servers(folder / "stack", *(ports or port_options())) as both:
         for row, well in table(both, write_inputs(folder / "inputs"), until):
             bad += not well
             _print(row)

@@ -2,17 +2,12 @@
 
 import contextlib
 import json
-import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from openmofi.errors import InputError
 from openmofi.registry import turns
 from openmofi.registry.turns import Pace
 
@@ -83,47 +78,15 @@ def add_version(
 @contextlib.contextmanager
 def mlflow_on_postgresql() -> Iterator[str]:
     """Address of an MLflow server of `stack`; skips where it cannot be started."""
-    from stack import services, settings
+    from stack import settings
+    from support.stacks import port_options, run_stack, stack_folder
 
-    try:
-        services.check_installed()
-    except InputError as error:
-        pytest.skip(str(error))
-    # Not pytest's folder, which is closed to the user that PostgreSQL runs as.
-    with tempfile.TemporaryDirectory(prefix="openmofi-registry-") as name:
-        Path(name).chmod(0o711)
-        folder = Path(name) / "stack"
-        run_stack("up", f"--folder={folder}", *_port_options())
+    with stack_folder() as around:
+        folder = around / "stack"
+        run_stack("up", folder, *port_options())
         try:
             found = settings.load(folder)
             assert found
             yield found.tracking_uri
         finally:
-            run_stack("down", "--purge", f"--folder={folder}")
-
-
-def run_stack(*arguments: str) -> None:
-    """``python -m stack …``, which must end well."""
-    command = [sys.executable, "-m", "stack", *arguments]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _port_options() -> list[str]:
-    from stack.swift import free_ports
-
-    while True:
-        s3, mlflow, database = free_ports(3)
-        four = range(s3, s3 + 4)
-        with contextlib.ExitStack() as probes:
-            sockets = [probes.enter_context(socket.socket()) for _ in four]
-            taken = [s.connect_ex(("127.0.0.1", p)) for s, p in zip(sockets, four, strict=True)]
-        if all(taken) and mlflow not in four and database not in four:
-            return [f"--s3-port={s3}", f"--mlflow-port={mlflow}", f"--postgres-port={database}"]
+            run_stack("down", folder, "--purge")

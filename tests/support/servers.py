@@ -2,19 +2,14 @@
 
 import contextlib
 import os
-import random
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from stack import services, settings
 from support.fault_proxy import FaultProxy, proxying
-
-REPOSITORY = Path(__file__).parents[2]
+from support.stacks import run_stack
 
 
 @dataclass
@@ -65,23 +60,3 @@ def servers(folder: Path, *ports: str) -> Iterator[Servers]:
         os.environ.clear()
         os.environ.update(before)
         run_stack("down", folder, "--purge")
-
-
-def free_port_options() -> list[str]:
-    """Ports that nobody has, as options of ``python -m stack up``.
-
-    Below those that a system gives to clients, which could take one before the stack does.
-    """
-    while True:
-        s3 = random.randrange(20000, 32000)
-        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
-            for port in range(s3, s3 + 6):
-                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return [f"--s3-port={s3}", f"--mlflow-port={s3 + 4}", f"--postgres-port={s3 + 5}"]
-
-
-def run_stack(command: str, folder: Path, *options: str) -> None:
-    """``python -m stack …``, which must end well."""
-    call = [sys.executable, "-m", "stack", command, "--folder", str(folder), *options]
-    done = subprocess.run(call, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

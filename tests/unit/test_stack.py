@@ -19,21 +19,13 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
-from openmofi.errors import InputError, StorageError
+from openmofi.errors import StorageError
 from openmofi.storage import open_store
 from stack import postgres, services, settings
 from stack.processes import MARK
-from stack.swift import free_ports
+from support.stacks import lacking, port_options
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-def lacking() -> str:
-    try:
-        services.check_installed()
-    except InputError as error:
-        return str(error)
-    return ""
 
 
 with_servers = [pytest.mark.s3, pytest.mark.skipif(bool(lacking()), reason=lacking())]
@@ -52,15 +44,6 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def port_options() -> list[str]:
-    while True:
-        s3, mlflow, database = free_ports(3)
-        four = range(s3, s3 + 4)
-        if all(map(is_free, four)) and mlflow not in four and database not in four:
-            break
-    return [f"--s3-port={s3}", f"--mlflow-port={mlflow}", f"--postgres-port={database}"]
 
 
 def marked_processes(folder: Path) -> list[int]:

@@ -176,13 +176,13 @@ def test_the_digest_is_of_weights_and_facts_and_not_of_the_card(published: str) 
     assert manifest.content["files"]["README.md"] == hash_file(folder / "README.md")
 
 
-def test_equal_runs_of_other_names_are_the_same_model(
+def test_equal_runs_of_other_names_are_the_same_model_with_the_first_ones_card(
     published: str, manifest: Manifest, backbone: str
 ) -> None:
+    before = read_card(published)
     again = publish(manifest, backbone, "multitask", name="b", metrics={}, seconds=1.0)
     assert again == published
-    assert read_card(again).startswith("---\nlibrary_name: open_clip\n---\n# b\n")
-    publish(manifest, backbone, "multitask")  # as the other tests have it
+    assert read_card(again) == before  # who has the first one's copy finds it unchanged
 
 
 def test_the_command_prints_the_card(published: str, capsys: pytest.CaptureFixture[str]) -> None:
