@@ -24,8 +24,7 @@ IMAGES = pytest.mark.parametrize("image", [CURATION, TRAINING])
 
 
 def started(image: str, *command: str, user: str = "") -> subprocess.CompletedProcess[str]:
-    if not there(image):
-        pytest.skip(f"{image} is not built: make images")
+    assert there(image), f"{image} is not built: make images"
     confined = ["--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp:mode=1777"]
     confined += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     confined += ["--user", user] if user else []

@@ -42,6 +42,15 @@ def following(cluster: Cluster) -> None:
     wait_until(lambda: ("", "pods/log", "get") in cluster.calls[before:])
 
 
+def following_one(launch: Callable[..., Launcher], cluster: Cluster) -> Launcher:
+    """A launcher that reads the log of its job's first node."""
+    process = launch()
+    wait_until(lambda: bool(cluster.jobs))
+    cluster.start_node(0)
+    following(cluster)
+    return process
+
+
 def test_one_job_survives_a_launcher_that_is_killed_and_the_next_has_its_result(
     launch: Callable[..., Launcher], cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -69,10 +78,7 @@ def test_one_job_survives_a_launcher_that_is_killed_and_the_next_has_its_result(
 def test_a_launcher_that_is_told_to_stop_takes_its_job_away(
     launch: Callable[..., Launcher], cluster: Cluster
 ) -> None:
-    process = launch()
-    wait_until(lambda: bool(cluster.jobs))
-    cluster.start_node(0)
-    following(cluster)
+    process = following_one(launch, cluster)
     os.kill(process.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 143, err
@@ -100,10 +106,7 @@ def test_a_launcher_that_found_anothers_job_leaves_it(
 def test_a_launcher_that_can_not_take_its_job_away_says_so(
     launch: Callable[..., Launcher], cluster: Cluster
 ) -> None:
-    process = launch()
-    wait_until(lambda: bool(cluster.jobs))
-    cluster.start_node(0)
-    following(cluster)
+    process = following_one(launch, cluster)
     cluster.fault = lambda verb, _: (403, "no more") if verb == "delete" else None
     os.kill(process.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=90)
