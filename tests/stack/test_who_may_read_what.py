@@ -37,6 +37,31 @@ if __name__ == "__main__":
     except OpenMofiError as error:
         sys.exit(str(error))
 """
+# As a person calls it: every step a process, with a log of its own.
+PIPELINE = """
+import json
+import sys
+from pathlib import Path
+from openmofi.storage import open_store
+from pipelines.__main__ import main
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    root = open_store("s3://openmofi/marked")
+    [shards] = [info.key for info in root.list("manifests/training_shards/")]
+    model = {"backbone": f"{folder}/small.json", "objectives": "clip"}
+    values = {
+        "training_shards": f"{root.uri}/{shards}",
+        "evaluation_data": f"{folder}/evaluation",
+        "model_name": "marked",
+        "training": {**model, "max_steps": 2, "batch_size": 8},
+        "evaluate": {"suites": ["retrieval"], "bootstrap_samples": 100},
+        "registration": {"floor": 0.0, "gallery_images": 0},
+    }
+    (folder / "train.yaml").write_text(json.dumps(values))
+    main(["compile", "--out", str(folder / "compiled")])
+    call = ["run", "train", "--config", str(folder / "train.yaml"), "--run-name", "called"]
+    sys.exit(main([*call, "--out", str(folder / "called")]))
+"""
 # What fails on a bad day, each in a process of its own: one line, or a crash with its traceback.
 FAILS = {
     "wrong secret": ("open_store(ROOT).check()", {"AWS_SECRET_ACCESS_KEY": "{password}"}),
@@ -136,6 +161,11 @@ def test_marked_secrets_are_nowhere_after_a_run_and_after_what_fails(
     code, seen = marked.run("whole run", WHOLE_RUN)
     assert code == 0, marked.log("whole run")
     assert "register: marked version 1" in marked.log("whole run")
+    code, more = marked.run("pipeline", PIPELINE)
+    assert code == 0, marked.log("pipeline")
+    assert list(marked.folder.glob("compiled/*.yaml"))
+    assert list(marked.folder.glob("called/called/**/*.log"))
+    seen += more
     for name, (line, changes) in FAILS.items():
         code, more = marked.run(name, FAILING.format(line=line), **changes)
         assert code == 1, marked.log(name)
