@@ -9,6 +9,11 @@ from pathlib import Path
 from openmofi.errors import InputError
 
 
+def cache_folder() -> Path:
+    """Where what can be fetched again lies: ``OPENMOFI_CACHE``, else ``~/.cache/openmofi``."""
+    return Path(os.environ.get("OPENMOFI_CACHE") or Path.home() / ".cache" / "openmofi")
+
+
 @contextlib.contextmanager
 def moved_into_place(temporary: Path, target: Path) -> Iterator[None]:
     """Make ``target``'s folder, and move ``temporary`` to it if all goes well; else remove it."""

@@ -4,13 +4,12 @@ For what libraries open by path: dumps, tables, model folders, evaluation sets. 
 lie on S3, since a pod has no other disk that everybody sees.
 """
 
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from openmofi.errors import InputError
-from openmofi.files import new_folder
+from openmofi.files import cache_folder, new_folder
 from openmofi.keys import hash_json
 from openmofi.progress import bar
 from openmofi.storage import ObjectInfo, Store, open_store
@@ -35,8 +34,7 @@ def fetched(given: str) -> Path:
     """
     store, name, found = _listed(given)
     version = hash_json([given.rstrip("/"), [(one.key, one.size, one.tag) for one in found]])
-    base = Path(os.environ.get("OPENMOFI_CACHE") or Path.home() / ".cache" / "openmofi")
-    target = base / "inputs" / version
+    target = cache_folder() / "inputs" / version
     if not target.is_dir():
         try:
             with new_folder(target) as folder:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
 
 from openmofi.errors import InputError, StorageError
-from openmofi.files import moved_into_place
+from openmofi.files import cache_folder, moved_into_place
 from openmofi.storage_s3 import S3Client, connect
 from openmofi.store_wait import waiting
 
@@ -266,7 +266,7 @@ def local_folder(store: Store, prefix: str, digest: str) -> Path:
         if not folder.is_dir():
             raise StorageError(f"nothing is stored under {store.uri}/{prefix}")
         return folder
-    base = Path(os.environ.get("OPENMOFI_CACHE") or Path.home() / ".cache" / "openmofi")
+    base = cache_folder()
     target = base / digest
     if target.is_dir():
         return target

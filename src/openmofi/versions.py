@@ -96,6 +96,12 @@ class Manifest:
         """The address that steps hand on."""
         return f"{self.store.uri}/{manifest_key(self.kind, self.digest)}"
 
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """How a model came to be; empty where nobody has said."""
+        found: Mapping[str, Any] = self.content.get("origin") or {}
+        return found
+
 
 def sum_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Add mappings of counts, keys sorted."""

@@ -19,10 +19,12 @@ from PIL import Image
 from pyarrow import compute
 
 from openmofi.dataset.takedown.forgotten import dataset_of, without_forgotten
+from openmofi.dataset.versions.version import DatasetShard
 from openmofi.dataset.vocabulary import read_vocabulary
 from openmofi.errors import InputError, ShardError
 from openmofi.images import ImageProblemError, decode_image
 from openmofi.records import from_parquet
+from openmofi.stream import ahead
 from openmofi.versions import Manifest, read_manifest
 
 _ORIGIN = ["uid", "url", "licence"]
@@ -126,6 +128,9 @@ def read_index(manifest: Manifest, split: str) -> list[pa.Table]:
 def kept_samples(manifest: Manifest) -> Iterator[pa.Table]:
     """``uid``, ``url`` and ``licence`` of what training shards were made of, by pool shard."""
     dataset = dataset_of(manifest)
-    for shard in dataset.shards:
+
+    def read(shard: DatasetShard) -> pa.Table:
         rows = dataset.kept(shard).column("row")
-        yield from_parquet(manifest.store.get(shard.samples_key), _ORIGIN).take(rows)
+        return from_parquet(manifest.store.get(shard.samples_key), _ORIGIN).take(rows)
+
+    yield from ahead(read, dataset.shards)

@@ -100,7 +100,7 @@ def model_embedder(model: str, *, device: str = "cpu", batch_size: int = 64) -> 
 def model_name(model: str) -> str:
     """What a model manifest's origin calls it, with the start of its digest."""
     manifest = read_manifest(model, "model")
-    origin = manifest.content.get("origin") or {}
+    origin = manifest.origin
     name = origin.get("name") or origin.get("source") or origin.get("kind") or "model"
     return f"{str(name).rstrip('/').rpartition('/')[2]} ({manifest.digest[:8]})"
 

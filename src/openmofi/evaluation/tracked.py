@@ -124,7 +124,7 @@ def _tell_parent(
     parent.log_metrics({name: value for name, value in found.items() if name in names})
     _log_data(parent, content)
     if model is not None:
-        origin = model.content.get("origin") or {}
+        origin = model.origin
         parent.log_params(recipe_params(model))
         if origin.get("dataset"):
             parent.log_dataset(

@@ -61,7 +61,7 @@ def choose_gallery(model: Manifest, most: int) -> Chosen | None:
         model: Manifest of kind ``model``.
         most: 0: none.
     """
-    digest = (model.content.get("origin") or {}).get("training_shards", "")
+    digest = model.origin.get("training_shards", "")
     key = manifest_key("training_shards", digest)
     if not most:
         return None
@@ -70,7 +70,7 @@ def choose_gallery(model: Manifest, most: int) -> Chosen | None:
         return None
     shards = read_manifest(f"{model.store.uri}/{key}", "training_shards")
     rows = _candidates(shards)
-    rows = rows.take(compute.sort_indices(rows, [("uid", "ascending")])[:most])
+    rows = _first_labels(rows.take(compute.sort_indices(rows, [("uid", "ascending")])[:most]))
     return Chosen(shards, rows, hash_json(rows.column("uid").to_pylist())) if len(rows) else None
 
 
@@ -102,21 +102,26 @@ def _digest(vectors: npt.NDArray[np.float16], entries: pa.Table) -> str:
 
 
 def _candidates(shards: Manifest) -> pa.Table:
-    """All samples that are left of both splits."""
+    """All samples that are left of both splits, with all their labels."""
     from openmofi.dataset.reading import read_index
 
     parts = []
     for split, listed in shards.content["splits"].items():
         tables = read_index(shards, split)
         for entry, table in zip(listed, tables, strict=True):
-            tars = pa.array([entry["tar_key"]] * len(table), pa.string())
-            first = [labels[0] if labels else None for labels in table.column("labels").to_pylist()]
-            plain = table.select(["uid", "offset", "length"])
-            parts.append(
-                plain.append_column("tar", tars).append_column("label", pa.array(first, pa.int32()))
-            )
-    nothing = pa.table({"uid": pa.array([], pa.string())})
+            tars = pa.repeat(pa.scalar(entry["tar_key"], pa.string()), len(table))
+            plain = table.select(["uid", "offset", "length", "labels"])
+            parts.append(plain.append_column("tar", tars))
+    nothing = pa.table(
+        {"uid": pa.array([], pa.string()), "labels": pa.array([], pa.list_(pa.int32()))}
+    )
     return pa.concat_tables(parts) if parts else nothing
+
+
+def _first_labels(rows: pa.Table) -> pa.Table:
+    """The first of ``labels`` as ``label``; null without one."""
+    first = [labels[0] if labels else None for labels in rows.column("labels").to_pylist()]
+    return rows.drop_columns(["labels"]).append_column("label", pa.array(first, pa.int32()))
 
 
 def _batches(chosen: Chosen) -> Iterator[Sequence[Image.Image]]:
@@ -144,10 +149,9 @@ def _entries(chosen: Chosen) -> pa.Table:
     from openmofi.dataset.vocabulary import read_vocabulary
 
     vocabulary = read_vocabulary(chosen.shards)
-    labels, uids = chosen.rows.column("label"), chosen.rows.column("uid")
+    labels, uids = chosen.rows.column("label"), chosen.rows.column("uid").combine_chunks()
     found = [
-        part.filter(compute.is_in(part.column("uid"), uids.combine_chunks()))
-        for part in kept_samples(chosen.shards)
+        part.filter(compute.is_in(part.column("uid"), uids)) for part in kept_samples(chosen.shards)
     ]
     origin = pa.concat_tables(found)
     # The first of a uid: the same picture with the same text may lie in the pool twice.

@@ -97,7 +97,7 @@ def _below_floor(value: float, config: RegisterConfig) -> list[str]:
 
 def _unchecked(model: Manifest, evaluation: Manifest, config: RegisterConfig) -> list[str]:
     """Whether the evaluation's images were kept out of all that the model has learned from."""
-    origin = model.content.get("origin") or {}
+    origin = model.origin
     if not origin.get("dataset_uri"):
         return ["nobody knows whether its training data holds the evaluation set: not trained here"]
     data = evaluation.content["data_digest"]
@@ -116,23 +116,24 @@ def _unchecked(model: Manifest, evaluation: Manifest, config: RegisterConfig) ->
 
 def _checked_against(model: Manifest) -> list[str]:
     """Digests of the evaluation sets that a model's own training data was kept clear of."""
-    origin = model.content["origin"]
-    # By digest where it can be: the root may have been copied since.
-    key = manifest_key("dataset", origin.get("dataset", ""))
-    here = f"{model.store.uri}/{key}"
-    uri = here if model.store.exists(key) else origin["dataset_uri"]
-    checked: list[str] = read_manifest(uri, "dataset").content.get("checked_against") or []
+    origin = model.origin
+    dataset = _read_near(model, "dataset", origin.get("dataset", ""), origin["dataset_uri"])
+    checked: list[str] = dataset.content.get("checked_against") or []
     return checked
+
+
+def _read_near(model: Manifest, kind: str, digest: str, uri: str) -> Manifest:
+    """A manifest beside a model, by digest: the root may have been copied since. Else by URI."""
+    key = manifest_key(kind, digest)
+    return read_manifest(f"{model.store.uri}/{key}" if model.store.exists(key) else uri, kind)
 
 
 def _is_checked_start(model: Manifest, source: str, data: str) -> bool:
     """Whether weights to begin with are ours, and so are those that they began with."""
     if "/manifests/model/" not in source:
         return False
-    key = manifest_key("model", source.rpartition("/")[2].removesuffix(".json"))
-    here = f"{model.store.uri}/{key}"
-    start = read_manifest(here if model.store.exists(key) else source, "model")
-    origin = start.content.get("origin") or {}
+    start = _read_near(model, "model", source.rpartition("/")[2].removesuffix(".json"), source)
+    origin = start.origin
     if not origin.get("dataset_uri") or data not in _checked_against(start):
         return False
     before = origin.get("initial_model")

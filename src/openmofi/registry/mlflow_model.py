@@ -1,8 +1,6 @@
 """A model folder as an MLflow model: code, weights, gallery, signature and pinned requirements."""
 
-import math
 import tempfile
-import time
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -95,25 +93,23 @@ def tie(
         model: Its manifest: the data set that it learned from becomes an input of the run.
         found: The manifest of its evaluation: the data set, and each metric with model and data.
     """
-    from mlflow.entities import Metric
-
     run = tracking.TrackedRun(client, run_id)
-    origin = model.content.get("origin") or {}
+    origin, content = model.origin, found.content
     if origin.get("dataset"):
         uri = str(origin.get("dataset_uri", ""))
         run.log_dataset("training shards", digest=origin["dataset"], uri=uri)
-    name, digest = Path(found.content["data"]).name or "evaluation", found.content["data_digest"]
-    run.log_dataset(name, digest=digest, uri=found.content["data"], context="evaluation")
-    at = int(time.time() * 1000)
-    values: Mapping[str, float] = found.content["metrics"]["candidate"]
-    finite = {key: float(value) for key, value in values.items() if math.isfinite(value)}
-    metrics = [Metric(key, value, at, 0, model_id, name, digest) for key, value in finite.items()]
-    client.log_batch(run_id, metrics=metrics)
+    dataset = run.log_dataset(
+        Path(content["data"]).name or "evaluation",
+        digest=content["data_digest"],
+        uri=content["data"],
+        context="evaluation",
+    )
+    run.log_metrics(content["metrics"]["candidate"], model_id=model_id, dataset=dataset)
 
 
 def _params(model: Manifest) -> dict[str, str]:
     """How it was trained, as a logged model takes it: secrets left out, values cut."""
-    origin = model.content.get("origin") or {}
+    origin = model.origin
     kept = ("name", "backbone", "config", "steps", "samples", "dataset", "recipe")
     # Below one name, since MLflow adds the params of the run that registers.
     return tracking.flatten_params(

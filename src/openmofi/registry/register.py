@@ -216,7 +216,7 @@ def _record(decision: Decision, request: _Request, gallery: Mapping[str, str]) -
     aliases = [CANDIDATE] if decision.passed else []
     if decision.passed and request.config.promote == "at_once":
         aliases.append(CHAMPION)
-    origin = request.model.content.get("origin") or {}
+    origin = request.model.origin
     return {
         **decision.plain(),
         "aliases": aliases,

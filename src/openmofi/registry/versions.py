@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openmofi import tracking
 from openmofi.errors import InputError, StorageError
+from openmofi.records import read_parquet
 from openmofi.registry.champions import SINCE_TAG, UNTIL_TAG, read_history
 from openmofi.registry.gallery_index import ENTRIES_FILE
 from openmofi.registry.register import COMPLETE_TAG, RECORD_TAG, check_name
@@ -26,7 +28,7 @@ def registered_model(client: "MlflowClient", name: str) -> "RegisteredModel":
     found = client.search_registered_models(f"name = '{name}'")
     if not found:
         raise InputError(f"there is no registered model {name!r} at {tracking.tracking_uri()}")
-    return client.get_registered_model(name)
+    return found[0]
 
 
 def version_of(client: "MlflowClient", name: str, which: str) -> "ModelVersion":
@@ -38,7 +40,7 @@ def version_of(client: "MlflowClient", name: str, which: str) -> "ModelVersion":
     if number not in versions:
         known = ", ".join([*sorted(versions, key=int), *sorted(aliases)]) or "none"
         raise InputError(f"{name} has no version {which!r}; there is: {known}")
-    return client.get_model_version(name, number)
+    return versions[number]
 
 
 def list_versions(name: str) -> Iterator[str]:
@@ -121,8 +123,6 @@ def _taken_down(version: "ModelVersion", model_uri: str) -> int | None:
     """Images of the gallery that a takedown names by now; None if the store is out of reach."""
     import mlflow
 
-    from openmofi.records import from_parquet
-
     try:
         tombstones = read_tombstones(read_manifest(model_uri, "model").store)
     except StorageError:
@@ -131,5 +131,4 @@ def _taken_down(version: "ModelVersion", model_uri: str) -> int | None:
         path = mlflow.artifacts.download_artifacts(
             f"models:/{version.name}/{version.version}/artifacts/gallery/{ENTRIES_FILE}"
         )
-    with open(path, "rb") as file:
-        return int(tombstones.rows(from_parquet(file.read())).sum())
+    return int(tombstones.rows(read_parquet(Path(path))).sum())

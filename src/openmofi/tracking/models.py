@@ -45,7 +45,7 @@ def logged_model(
 
 def recipe_params(model: Manifest) -> dict[str, Any]:
     """How a model was made, as params: the recipe, and the sizes of its data."""
-    origin = model.content.get("origin") or {}
+    origin = model.origin
     names = ("backbone", "dataset", "samples", "classes", "epochs")
     sizes = {name: origin[name] for name in names if name in origin}
     return {**(origin.get("config") or {}), **sizes}

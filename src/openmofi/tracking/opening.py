@@ -30,11 +30,13 @@ class Opened:
 
     Attributes:
         run: Its id.
+        experiment: Id of its experiment, which is the parent's too.
         parent: Id of the pipeline's run; empty where there is none.
         ours: Whether the parent's status is ours to keep, and not KFP's.
     """
 
     run: str
+    experiment: str
     parent: str = ""
     ours: bool = False
 
@@ -49,19 +51,19 @@ def open_run(
     experiment = find_experiment(client)
     if not pipeline_run:
         alone = {TASK_TAG: uuid.uuid4().hex}
-        return Opened(_made_once(client, experiment, name, alone, (TASK_TAG,)))
+        return Opened(_made_once(client, experiment, name, alone, (TASK_TAG,)), experiment)
     parent = _parent(client, experiment, pipeline_run)
     client.update_run(parent, status="RUNNING")
-    return Opened(_child(client, experiment, parent, name, pipeline_run, tags), parent, ours=True)
+    run = _child(client, experiment, parent, name, pipeline_run, tags)
+    return Opened(run, experiment, parent, ours=True)
 
 
 def settle_parent(client: "MlflowClient", opened: Opened) -> None:
     """Let the pipeline's run end with its last child, failed if one failed and none came after."""
     if not opened.ours:
         return
-    experiment = client.get_run(opened.parent).info.experiment_id
     query = f"tags.`{_PARENT_TAG}` = '{opened.parent}'"
-    children = [run.info for run in client.search_runs([experiment], query)]
+    children = [run.info for run in client.search_runs([opened.experiment], query)]
     if any(child.status == "RUNNING" for child in children):
         return
     newest = max(child.start_time for child in children)
@@ -96,10 +98,11 @@ def _below_kfp(
     above = given.data.tags.get(_PARENT_TAG, "")
     if attach:
         _reopen(client, run)
-        return Opened(run, above)
+        return Opened(run, experiment, above)
     # Beside the task's run: the UI shows two levels well, and three badly.
     parent = above or run
-    return Opened(_child(client, experiment, parent, name, pipeline_run, tags), parent)
+    child = _child(client, experiment, parent, name, pipeline_run, tags)
+    return Opened(child, experiment, parent)
 
 
 def _given(client: "MlflowClient", run: str) -> Any:

@@ -202,7 +202,7 @@ def read_card(model: str) -> str:
     manifest = read_manifest(model, "model")
     expected = manifest.content["files"].get(CARD_FILE)
     if expected is None:
-        trained = (manifest.content.get("origin") or {}).get("kind") == "trained"
+        trained = manifest.origin.get("kind") == "trained"
         why = "it was trained before there were cards" if trained else "it was imported"
         raise InputError(f"{model} has no model card: {why}")
     key = f"{manifest.content['prefix']}/{CARD_FILE}"

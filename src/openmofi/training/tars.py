@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from openmofi.errors import OpenMofiError, StorageError
+from openmofi.files import cache_folder
 from openmofi.keys import hash_bytes, hash_file
 from openmofi.shards import TarReader, wrong_digest
 from openmofi.storage import FolderStore, Store
@@ -214,9 +215,8 @@ def shared_folder(name: str) -> Iterator[Path]:
     Raises:
         StorageError: It cannot be made.
     """
-    base = Path(os.environ.get("OPENMOFI_CACHE") or Path.home() / ".cache" / "openmofi")
     # Homes may be shared by several machines, and locks and removals are for one.
-    folder = base / "training-shards" / f"{name}-{platform.node()}"
+    folder = cache_folder() / "training-shards" / f"{name}-{platform.node()}"
     with contextlib.ExitStack() as stack:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)

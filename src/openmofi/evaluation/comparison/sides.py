@@ -140,5 +140,5 @@ def _name(evaluations: Sequence[Evaluated], model: Manifest | None, given: str) 
         return str(one.manifest.content["models"][one.role])
     if model is None:
         return given
-    origin = model.content.get("origin") or {}
+    origin = model.origin
     return f"{origin.get('name') or origin.get('source') or 'model'} ({model.digest[:8]})"
