@@ -5,12 +5,11 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from openmofi.errors import InputError, OpenMofiError
-from pipelines.cluster.options import add_commands
+from pipelines.cluster import options
 from pipelines.failures import StepCrashError
 
 NAMES = ("curate", "train", "full", "refresh", "recut")
@@ -48,22 +47,13 @@ def _parser() -> argparse.ArgumentParser:
 
     compiling = commands.add_parser("compile", help="write one YAML file for each pipeline")
     compiling.add_argument("--out", type=Path, default=Path("build/pipelines"))
-    compiling.add_argument(
-        "--pools", type=Path, metavar="FILE", help="where steps run, see docs/placement.md"
-    )
+    options.add_pools(compiling)
     compiling.set_defaults(run=_compile)
 
     running = commands.add_parser("run", help="run a pipeline on this machine")
     running.add_argument("name", choices=NAMES)
     running.add_argument("--config", type=Path, required=True, help="YAML file")
-    running.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="overrides the file, such as assemble.min_score=0.3; may be repeated",
-    )
+    options.add_settings(running)
     running.add_argument("--run-name", default="", help="default: the pipeline and the time")
     running.add_argument("--out", type=Path, default=Path("build/runs"), help="logs and outputs")
     running.add_argument("--dry-run", action="store_true", help="check the inputs, run nothing")
@@ -74,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("outputs", type=Path, help="outputs.json of a run, or its folder")
     report.set_defaults(run=_report)
 
-    add_commands(commands, NAMES)
+    options.add_commands(commands, NAMES)
     return parser
 
 
@@ -115,7 +105,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     name = arguments.name
     config = load_config(name, arguments.config, arguments.settings)
-    run_name = arguments.run_name or f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    run_name = options.run_name(arguments)
     values = config.arguments(run_name)
     refuse_here(values)
     from pipelines.compile import PIPELINES

@@ -1,12 +1,12 @@
 """How the steps of a run are started, by the options of ``python -m pipelines run``."""
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from openmofi.errors import InputError
+from openmofi.files import cache_folder
 from pipelines.confinement import confine, mlflow_database, written
 from pipelines.local import Runner
 from pipelines.processes import Processes
@@ -48,9 +48,8 @@ def _in_containers(
 
     engine = check_engine(images_of(pipeline.pipeline_spec))
     user = step_user(options.user, engine.rootless)
-    cache = Path(os.environ.get("OPENMOFI_CACHE") or Path.home() / ".cache" / "openmofi")
     # Apart from ours, and by owner: what lies in a cache is trusted and, compiled, run.
-    home = cache.absolute() / f"containers-{user.uid}"
+    home = cache_folder().absolute() / f"containers-{user.uid}"
     confinement = confine(arguments, home=home, mounts=options.mounts, network=options.network)
     check_writable(user, [*_written(arguments), home, folder / "kfp"])
     for path in written(arguments)[:1]:

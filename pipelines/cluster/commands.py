@@ -5,7 +5,6 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any
 
 from openmofi.errors import InputError
@@ -13,9 +12,9 @@ from pipelines.cluster import runs, schedules, show
 from pipelines.cluster.api import Api
 from pipelines.cluster.endpoint import find_endpoint, port_forward
 from pipelines.cluster.errors import EndedError
-from pipelines.cluster.listing import make_experiment, user_namespace
+from pipelines.cluster.listing import make_experiment, user_namespace, within
 from pipelines.cluster.notes import tell
-from pipelines.cluster.options import CHANGES
+from pipelines.cluster.options import CHANGES, run_name
 from pipelines.cluster.timing import read_timing
 from pipelines.cluster.versions import Package, Version, upload
 
@@ -86,7 +85,7 @@ def _place(
 
 def _submit(arguments: argparse.Namespace) -> int:
     _check_address(arguments)
-    name = arguments.run_name or f"{arguments.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    name = run_name(arguments)
     from pipelines.cluster.content import read_content  # imports all that a graph needs
 
     content = read_content(arguments, name)
@@ -153,8 +152,7 @@ def _change_schedule(verb: str, arguments: argparse.Namespace) -> int:
         raise InputError(f"schedule {verb} which? `python -m pipelines schedule list` shows them")
     with _connected(arguments) as (api, namespace):
         if verb == "list":
-            options = {"namespace": namespace} if namespace else {}
-            print(show.schedule_table(schedules.all_schedules(api, **options)))
+            print(show.schedule_table(schedules.all_schedules(api, **within(namespace))))
         else:
             print(schedules.change(api, verb, arguments.schedule, namespace))
     return 0

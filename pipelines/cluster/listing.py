@@ -44,20 +44,24 @@ def user_namespace(api: Api, given: str) -> str:
     return ""
 
 
+def within(namespace: str) -> dict[str, str]:
+    """The option that names a namespace to the API, where there is one."""
+    return {"namespace": namespace} if namespace else {}
+
+
 def find_experiment(api: Api, name: str, namespace: str) -> str:
     """An experiment's id, or empty.
 
     Raises:
         InputError: It is archived: the server starts nothing in it.
     """
-    options = {"namespace": namespace} if namespace else {}
     listed = api.pages(
         f"looking for experiment {name}",
         EXPERIMENTS_API,
         "experiment_service_list_experiments",
         "experiments",
         filter=exactly("display_name", name),
-        **options,
+        **within(namespace),
     )
     for experiment in listed:
         if experiment.display_name == name:

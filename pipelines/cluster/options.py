@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,30 @@ def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_content(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    parser.add_argument("--config", type=Path, required=required, help="YAML file, as for run")
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """What overrides the configuration file."""
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
         help="overrides the file, such as assemble.min_score=0.3; may be repeated",
     )  # fmt: skip
+
+
+def add_pools(parser: argparse.ArgumentParser) -> None:
+    """Where steps run."""
     parser.add_argument(
         "--pools", type=Path, metavar="FILE", help="where steps run, see docs/placement.md"
     )
+
+
+def run_name(arguments: argparse.Namespace) -> str:
+    """As given; by default the pipeline and the time."""
+    return arguments.run_name or f"{arguments.name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _add_content(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--config", type=Path, required=required, help="YAML file, as for run")
+    add_settings(parser)
+    add_pools(parser)
     parser.add_argument("--experiment", default="", help="default: the pipeline's name in KFP")
     parser.add_argument("--service-account", default=SERVICE_ACCOUNT, help="default: %(default)s")
     parser.add_argument("--mlflow-experiment", default="", help="for KFP's MLflow plug-in")

@@ -11,7 +11,7 @@ from typing import Any
 from openmofi.errors import InputError
 from pipelines.cluster.api import Api
 from pipelines.cluster.errors import EndedError, NotThereError, UncertainError
-from pipelines.cluster.listing import exactly
+from pipelines.cluster.listing import exactly, within
 from pipelines.cluster.versions import Version
 
 RUNS_API = "RunServiceApi"
@@ -48,12 +48,6 @@ class Wanted:
             self.version.name, self.parameters, self.service_account, self.mlflow_experiment
         )
 
-    def plugins(self) -> dict[str, Any] | None:
-        """Input of KFP's plug-ins."""
-        if not self.mlflow_experiment:
-            return None
-        return {"mlflow": {"experiment_name": self.mlflow_experiment}}
-
 
 def digest(*parts: Any) -> str:
     """SHA-256 of values that JSON can hold; the order of keys does not count."""
@@ -89,20 +83,32 @@ def submit(api: Api, wanted: Wanted) -> tuple[Any, bool]:
     return first, first.run_id == made.run_id
 
 
+def what_runs(wanted: Any) -> dict[str, Any]:
+    """What the API's runs and schedules have in common.
+
+    Args:
+        wanted: A `Wanted`, or a schedule's twin of it.
+    """
+    import kfp_server_api as models
+
+    mlflow = {"mlflow": {"experiment_name": wanted.mlflow_experiment}}
+    return {
+        "display_name": wanted.name,
+        "experiment_id": wanted.experiment_id,
+        "description": f"{wanted.version.name}\nopenmofi-key: {wanted.key()}",
+        "pipeline_version_reference": models.V2beta1PipelineVersionReference(
+            pipeline_id=wanted.version.pipeline_id, pipeline_version_id=wanted.version.version_id
+        ),
+        "runtime_config": models.V2beta1RuntimeConfig(parameters=dict(wanted.parameters)),
+        "service_account": wanted.service_account or None,
+        "plugins_input": mlflow if wanted.mlflow_experiment else None,
+    }
+
+
 def _body(wanted: Wanted) -> Any:
     import kfp_server_api as models
 
-    return models.V2beta1Run(
-        display_name=wanted.name,
-        experiment_id=wanted.experiment_id,
-        description=f"{wanted.version.name}\nopenmofi-key: {wanted.key()}",
-        pipeline_version_reference=models.V2beta1PipelineVersionReference(
-            pipeline_id=wanted.version.pipeline_id, pipeline_version_id=wanted.version.version_id
-        ),
-        runtime_config=models.V2beta1RuntimeConfig(parameters=dict(wanted.parameters)),
-        service_account=wanted.service_account or None,
-        plugins_input=wanted.plugins(),
-    )
+    return models.V2beta1Run(**what_runs(wanted))
 
 
 def _await_appearance(api: Api, wanted: Wanted, error: UncertainError) -> Any:
@@ -162,7 +168,7 @@ def find_run(api: Api, given: str, namespace: str) -> Any:
     """
     if _ID.fullmatch(given):
         return read_run(api, given)
-    named = runs_named(api, given, **({"namespace": namespace} if namespace else {}))
+    named = runs_named(api, given, **within(namespace))
     if not named:
         where = f" in namespace {namespace}" if namespace else ""
         raise InputError(f"no run {given}{where}; `python -m pipelines status` lists the latest")
@@ -186,14 +192,13 @@ def read_run(api: Api, run_id: str) -> Any:
 
 def latest_runs(api: Api, namespace: str, number: int = 10) -> list[Any]:
     """The youngest runs, the youngest first."""
-    options = {"namespace": namespace} if namespace else {}
     answer = api.read(
         "listing runs",
         RUNS_API,
         "run_service_list_runs",
         page_size=number,
         sort_by="created_at desc",
-        **options,
+        **within(namespace),
     )
     return list(answer.runs or [])
 

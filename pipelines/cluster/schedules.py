@@ -12,8 +12,8 @@ from typing import Any
 from openmofi.errors import InputError
 from pipelines.cluster.api import Api
 from pipelines.cluster.errors import ClusterError, NotThereError, TakenError, UncertainError
-from pipelines.cluster.listing import one_of
-from pipelines.cluster.runs import LOOKS, RUNS_API, UNDER_WAY, digest, key_of
+from pipelines.cluster.listing import one_of, within
+from pipelines.cluster.runs import LOOKS, RUNS_API, UNDER_WAY, digest, key_of, what_runs
 from pipelines.cluster.timing import Timing
 from pipelines.cluster.versions import Version
 
@@ -62,22 +62,13 @@ class WantedSchedule:
         """As the API takes it: off, one run at a time, nothing made up for."""
         import kfp_server_api as models
 
-        mlflow = {"mlflow": {"experiment_name": self.mlflow_experiment}}
         return models.V2beta1RecurringRun(
-            display_name=self.name,
-            description=f"{self.version.name}\nopenmofi-key: {self.key()}",
-            pipeline_version_reference=models.V2beta1PipelineVersionReference(
-                pipeline_id=self.version.pipeline_id, pipeline_version_id=self.version.version_id
-            ),
-            runtime_config=models.V2beta1RuntimeConfig(parameters=dict(self.parameters)),
-            service_account=self.service_account or None,
+            **what_runs(self),
             max_concurrency="1",
             no_catchup=True,
             mode="DISABLE",
             trigger=self.timing.trigger(),
-            experiment_id=self.experiment_id,
             namespace=self.namespace or None,
-            plugins_input=mlflow if self.mlflow_experiment else None,
         )
 
 
@@ -249,8 +240,7 @@ def change(api: Api, verb: str, name: str, namespace: str) -> str:
     Raises:
         InputError: We have made none of the name, or several and it is not known which to resume.
     """
-    options = {"namespace": namespace} if namespace else {}
-    found = [schedule for schedule in of_name(api, name, **options) if key_of(schedule)]
+    found = [schedule for schedule in of_name(api, name, **within(namespace)) if key_of(schedule)]
     if not found:
         raise InputError(
             f"no schedule {name} of ours; `python -m pipelines schedule list` shows them"

@@ -136,9 +136,10 @@ def print_logs(
         InputError: There is no such step.
         ClusterError: No log is to be had; the message says where it may lie.
     """
-    steps = [step for step in read_steps(api, run) if title in ("", step.title, step.key)]
+    every = read_steps(api, run)
+    steps = [step for step in every if title in ("", step.title, step.key)]
     if not steps:
-        begun = ", ".join(step.title for step in read_steps(api, run)) or "none"
+        begun = ", ".join(step.title for step in every) or "none"
         raise InputError(f"no step {title or 'at all'} has begun in {run.run_id}; begun: {begun}")
     living: list[pods.Pod] = []
     problem = ""

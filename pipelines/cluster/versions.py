@@ -13,7 +13,7 @@ from openmofi.errors import InputError
 from pipelines.checkout import git_commit
 from pipelines.cluster.api import Api
 from pipelines.cluster.errors import ClusterError, NotThereError, UncertainError
-from pipelines.cluster.listing import exactly, made_or_found
+from pipelines.cluster.listing import exactly, made_or_found, within
 
 PIPELINES_API = "PipelineServiceApi"
 _DIRTY = "-dirty"
@@ -147,10 +147,11 @@ def _pipeline(api: Api, name: str, namespace: str) -> str:
 
 def find_pipeline(api: Api, name: str, namespace: str) -> str:
     """Its id, or empty."""
-    options = {"namespace": namespace} if namespace else {}
     call = "pipeline_service_get_pipeline_by_name"
     try:
-        found = api.read(f"looking for pipeline {name}", PIPELINES_API, call, name, **options)
+        found = api.read(
+            f"looking for pipeline {name}", PIPELINES_API, call, name, **within(namespace)
+        )
     except NotThereError:
         return ""
     return str(found.pipeline_id or "")
