@@ -9,6 +9,9 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from openmofi.errors import InputError
+from openmofi.inputs import is_on_s3
+from openmofi.storage_s3 import named_endpoint
+from openmofi.tracking.server import given_uri
 from openmofi.versions import root_of
 
 # What a file under these names may refer to lies beside it.
@@ -18,7 +21,6 @@ _WITH_NEIGHBOURS = frozenset(
 _STORE_VARIABLES = ("AWS_", "MINIO_")
 # Of this machine, or of the checkout; an image has its own.
 _KEPT_OUT = frozenset({"OPENMOFI_CACHE", "OPENMOFI_GIT_COMMIT", "OPENMOFI_IMAGE"})
-_ENDPOINTS = ("OPENMOFI_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _AWS_FILE = "AWS_SHARED_CREDENTIALS_FILE"
 _SHARED_MEMORY = "2g"  # data loader workers hand over batches in it; 64 MB is the engines' default
 
@@ -102,7 +104,7 @@ def confine(
         InputError: A path cannot be mounted under its own name.
     """
     tracked = "model_name" in arguments  # the others do not speak to MLflow
-    stored = any(value.startswith("s3://") for _, value in _texts(arguments))
+    stored = any(is_on_s3(value) for _, value in _texts(arguments))
     environment = _environment(home, tracked=tracked, stored=stored)
     folders = dict.fromkeys([_checked(path) for path in mounts], False)
     for name, value in _texts(arguments):
@@ -122,18 +124,19 @@ def written(arguments: Mapping[str, Any]) -> list[Path]:
     """Folders that the steps write to: the root's first, and MLflow's where it is a file."""
     given = arguments.get("training_shards") or next(iter(arguments.get("samples", ())), "")
     root = _local(arguments.get("root") or root_of(given))
-    database = mlflow_database() if "model_name" in arguments else None
+    database = database_of(arguments)
     return [path for path in (root, database and database.parent) if path]
+
+
+def database_of(arguments: Mapping[str, Any]) -> Path | None:
+    """MLflow's file, of a pipeline that writes to one."""
+    return mlflow_database() if "model_name" in arguments else None
 
 
 def mlflow_database() -> Path | None:
     """MLflow's SQLite file; None where it is a server."""
-    parsed = urlparse(_tracking_uri())
+    parsed = urlparse(given_uri())
     return _absolute(parsed.path.removeprefix("/")) if parsed.scheme == "sqlite" else None
-
-
-def _tracking_uri() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
 
 
 def _environment(home: Path, *, tracked: bool, stored: bool) -> dict[str, str]:
@@ -197,13 +200,12 @@ def _network(arguments: Mapping[str, Any], tracked: bool) -> str:
     """None for folders alone; the host's where something listens on its loopback only."""
     hosts = []
     for name, value in _texts(arguments):
-        if value.startswith("s3://"):
-            endpoint = next((os.environ[v] for v in _ENDPOINTS if os.environ.get(v)), "")
-            hosts.append(_host(endpoint))
+        if is_on_s3(value):
+            hosts.append(_host(named_endpoint()))
         elif value.startswith(("http://", "https://", "hf-hub:")) or _is_hub_name(name, value):
             hosts.append(_host(value))
     if tracked and not mlflow_database():
-        hosts.append(_host(_tracking_uri()))
+        hosts.append(_host(given_uri()))
     if any(host in ("localhost", "::1") or host.startswith("127.") for host in hosts):
         return "host"
     return "bridge" if hosts else "none"

@@ -5,7 +5,6 @@ from typing import Any
 
 from openmofi.errors import InputError
 from openmofi.launch.config import NodesConfig
-from pipelines.placement import CPU, GPU_TRAINING, SMALL_CPUS, SMALL_MEMORY, SMALL_REQUESTED_CPUS
 
 
 def with_launcher(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -15,16 +14,19 @@ def with_launcher(parameters: dict[str, Any]) -> dict[str, Any]:
     """
     if not _several(parameters):
         return parameters
-    values = {name: default for name, (_, default, _) in CPU.parameters().items()}
+    from pipelines import placement  # imports kfp
+
+    cpu, prefix = placement.CPU, placement.GPU_TRAINING.prefix
+    values = {name: default for name, (_, default, _) in cpu.parameters().items()}
     small = {
-        "selector": values[f"{CPU.prefix}_selector"],
-        "tolerations": values[f"{CPU.prefix}_tolerations"],
-        "cpus": SMALL_CPUS,
-        "requested_cpus": SMALL_REQUESTED_CPUS,
-        "memory": SMALL_MEMORY,
+        "selector": values[f"{cpu.prefix}_selector"],
+        "tolerations": values[f"{cpu.prefix}_tolerations"],
+        "cpus": placement.SMALL_CPUS,
+        "requested_cpus": placement.SMALL_REQUESTED_CPUS,
+        "memory": placement.SMALL_MEMORY,
         "accelerators": 0,
     }
-    return {**{f"{GPU_TRAINING.prefix}_{key}": value for key, value in small.items()}, **parameters}
+    return {**{f"{prefix}_{key}": value for key, value in small.items()}, **parameters}
 
 
 def refuse_here(parameters: Mapping[str, Any]) -> None:

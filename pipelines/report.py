@@ -1,7 +1,6 @@
 """What a run made, as a table on the terminal."""
 
 import json
-import os
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 from openmofi.dataset.versions.changes import describe_changes
 from openmofi.summary import manifest_kind
+from openmofi.tracking.server import given_uri
 from openmofi.tracking.values import without_secrets
 from openmofi.versions import Manifest, read_manifest, sum_counts
 from pipelines.steps import StepOutput
@@ -157,7 +157,7 @@ def _of_dataset(step: str, manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def _how_to_open_mlflow() -> str:
-    tracking = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    tracking = given_uri()
     if tracking.startswith("http"):
         return without_secrets(tracking)
     return f"mlflow ui --backend-store-uri {without_secrets(tracking)}, then http://127.0.0.1:5000"

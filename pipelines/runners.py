@@ -7,7 +7,7 @@ from typing import Any
 
 from openmofi.errors import InputError
 from openmofi.files import cache_folder
-from pipelines.confinement import confine, mlflow_database, written
+from pipelines.confinement import confine, database_of, written
 from pipelines.local import Runner
 from pipelines.processes import Processes
 
@@ -63,7 +63,7 @@ def _in_containers(
 
 def _written(arguments: Mapping[str, Any]) -> Iterator[Path]:
     """What steps write to, and what they add to within it, where an earlier run has made it."""
-    database = mlflow_database() if "model_name" in arguments else None
+    database = database_of(arguments)
     for path in written(arguments):
         yield path
         if database and path == database.parent:

@@ -193,10 +193,14 @@ class S3Client:
             raise StorageError(f"cannot {verb} {address}: {line(error)}") from error
 
 
+def named_endpoint() -> str:
+    """The endpoint that the environment names; empty for AWS's own."""
+    return next((os.environ[v] for v in _ENDPOINT_VARIABLES if os.environ.get(v)), "")
+
+
 def connect() -> S3Client:
     """A client for the endpoint and credentials that the environment names."""
-    endpoint = next((os.environ[v] for v in _ENDPOINT_VARIABLES if os.environ.get(v)), None)
-    endpoint = endpoint or "https://s3.amazonaws.com"
+    endpoint = named_endpoint() or "https://s3.amazonaws.com"
     parsed = urlparse(endpoint)
     if parsed.scheme not in {"http", "https"} or not parsed.netloc:
         raise InputError(

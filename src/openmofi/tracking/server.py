@@ -18,13 +18,18 @@ _DEFAULT_URI = "sqlite:///mlflow.db"
 _DEFAULT_EXPERIMENT = "openmofi"
 
 
+def given_uri() -> str:
+    """The address as the environment has it, with the password that it may hold."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
+
+
 def tracking_uri() -> str:
     """Where runs are recorded.
 
     User and password of a server's address go to the variables that MLflow's client has for them:
     it puts the address into what it prints and raises.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
+    uri = given_uri()
     parsed = urlparse(uri)
     if parsed.scheme not in {"http", "https"} or parsed.username is None:
         return uri
