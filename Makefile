@@ -105,8 +105,9 @@ images: $(BOM)/.ready  ## Both images, with sizes and bills of materials in buil
 	  sh docker/describe.sh $(ENGINE) openmofi-$$name-python $(IMAGE_VERSION) build/images $(BOM); \
 	done
 
-test-images: $(VENV)/.ready  ## Start both images as a pod would; needs podman and make images
-	TEST_IMAGES=1 $(BIN)/python -m pytest -rs tests/docker/test_images_start.py
+test-images: $(VENV)/.ready  ## Start both images as a pod would; needs make images and an engine's socket
+	TEST_IMAGES=1 CONTAINER_TEST_IMAGE=openmofi-curation-python:$(IMAGE_VERSION) $(BIN)/python -m pytest \
+	  -rs tests/docker/test_images_start.py tests/pipelines/test_containers.py
 
 lint: $(VENV)/.ready  ## ruff: rules and format
 	$(BIN)/ruff check .

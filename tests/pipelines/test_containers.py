@@ -214,11 +214,10 @@ def saving(root: str, place: str):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("CONTAINER_TEST_IMAGE" not in os.environ, reason="make test-images")
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_a_real_container_may_save_and_is_removed_however_the_run_ends(tmp_path, how):
-    image = os.environ.get("CONTAINER_TEST_IMAGE")
-    if not image:
-        pytest.skip("CONTAINER_TEST_IMAGE names no image")
+    image = os.environ["CONTAINER_TEST_IMAGE"]
     place = tmp_path / "place"
     place.mkdir()
     place.chmod(0o777)
