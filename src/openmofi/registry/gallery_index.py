@@ -48,8 +48,10 @@ class Gallery:
 
 
 def best(scores: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
-    """Indices of the ``count`` highest of scores [N], highest first."""
-    if count >= len(scores):
-        return np.argsort(-scores, kind="stable")
-    found = np.sort(np.argpartition(-scores, count)[:count])
-    return found[np.argsort(-scores[found], kind="stable")]
+    """Indices of the ``count`` highest of scores [N], highest first; ties by their order."""
+    if not 0 < count < len(scores):
+        return np.argsort(-scores, kind="stable")[: max(count, 0)]
+    least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    # All that are as high as the last one, of which the sort keeps the first.
+    found = np.flatnonzero(scores >= least)
+    return found[np.argsort(-scores[found], kind="stable")][:count]

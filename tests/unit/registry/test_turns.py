@@ -170,6 +170,21 @@ def test_one_that_was_passed_over_gives_up(client):
             mine.check()
 
 
+def test_one_says_that_it_draws_before_it_looks_at_the_others(client, monkeypatch):
+    """Else two that look at once take the same number, and one of them sees no other."""
+    mine = Turn(client, "m", "mine", FAST)
+    seen, look = [], turns._tags
+
+    def looked(*where):
+        found = look(*where)
+        seen.append(json.loads(found[f"openmofi.turn.{mine.ident}"])["number"])
+        return found
+
+    monkeypatch.setattr(turns, "_tags", looked)
+    assert turns._draw(mine)
+    assert seen == [0]
+
+
 def test_a_number_that_took_too_long_to_draw_is_given_back(client, monkeypatch):
     mine = Turn(client, "m", "mine", FAST)
     sit_down(client, 4)
