@@ -110,9 +110,14 @@ def test_an_expired_key_is_asked_for_anew_with_the_token_of_now(
 def test_the_token_is_in_no_address_and_no_log(
     store: Store, sts: StsServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Of its own, since libraries that came before may have switched off what is above it.
+    logger = logging.getLogger("urllib3.connectionpool")
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
     caplog.set_level(logging.DEBUG)
-    # Alembic, MLflow's, switches off all loggers that it finds, in a test that comes before.
-    monkeypatch.setattr(logging.getLogger("urllib3.connectionpool"), "disabled", False)
+    caplog.set_level(logging.DEBUG, logger.name)
+    logging.disable(logging.NOTSET)
     store.put("a", b"x")
     assert sts.paths == ["/"]
     assert caplog.text

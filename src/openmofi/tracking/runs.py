@@ -46,6 +46,7 @@ class TrackedRun:
         metrics: Mapping[str, float],
         step: int | None = None,
         *,
+        at: int | None = None,
         model_id: str = "",
         dataset: tuple[str, str] | None = None,
     ) -> None:
@@ -55,12 +56,14 @@ class TrackedRun:
             metrics: By name; what is not finite is left out where it belongs to a model.
             step: Of a training; None for what is measured once, and logged once: a second run of
                 the step leaves what stands already.
+            at: When, in milliseconds since 1970; None for now. A second call with the same time
+                adds no second point.
             model_id: The logged model that was measured.
             dataset: Name and digest of what it was measured on.
         """
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now = int(time.time() * 1000) if at is None else at
         name, digest = dataset or (None, None)
         entries = [
             Metric(clean_name(key), float(v), now, step or 0, model_id or None, name, digest)

@@ -146,11 +146,11 @@ def _train(plan: RunPlan, shards: TrainingShards, ranks: Ranks, pipeline_run: st
         metrics: dict[str, float] = {}
         # Of a run that was killed after its checkpoint: these steps are done again.
         logged = {point.step for point in run.client.get_metric_history(run.run_id, EPOCHS)}
+        points = tracked.Points(run, logged)
 
         def log(values: dict[str, float], step: int) -> None:
             metrics.update(values)
-            if step not in logged:
-                run.log_metrics(values, step)
+            points.log(values, step)
 
         with lasting_log(log, checkpoints, first_step=first_step) as queue:
             module = _fit(plan, shards, ranks, queue)

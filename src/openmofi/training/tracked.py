@@ -1,7 +1,8 @@
 """What MLflow is told of a training: a name, what its recipe is, its data and its model."""
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from openmofi.tracking import TrackedRun
@@ -64,3 +65,24 @@ def record_model(run: TrackedRun, plan: RunPlan, uri: str) -> None:
     model, step = read_manifest(uri, "model"), plan.settings.max_steps
     logged_model(run, model, name=plan.name, trained_here=True, step=step)
     run.set_tags({"openmofi.model": uri, "openmofi.model_digest": model.digest})
+
+
+class Points:
+    """A training's points in MLflow, each once, though a call whose answer was lost comes again.
+
+    Args:
+        run: That they belong to.
+        there: Steps whose points stand already.
+    """
+
+    def __init__(self, run: TrackedRun, there: Collection[int]) -> None:
+        self._run, self._there = run, there
+        self._asked = (-1, 0)
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Write the points of a step; a second try has the time of the first."""
+        if step in self._there:
+            return
+        if self._asked[0] != step:
+            self._asked = (step, int(time.time() * 1000))
+        self._run.log_metrics(values, step, at=self._asked[1])

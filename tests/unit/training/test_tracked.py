@@ -1,11 +1,13 @@
 """Scope: what MLflow shows of a training: its name, a recipe without paths, its model."""
 
 import json
+import time
 
 import pytest
 
+from openmofi.tracking import TrackedRun
 from openmofi.training.run import train_model
-from openmofi.training.tracked import recipe_name
+from openmofi.training.tracked import Points, recipe_name
 from openmofi.versions import read_manifest
 from support.training import make_samples, write_backbone, write_training_shards
 
@@ -59,3 +61,13 @@ def test_the_model_is_its_output_and_weights_stay_where_they_are(trained):
     assert (logged.name, logged.source_run_id) == ("m", run.info.run_id)
     assert logged.tags["openmofi.manifest"] == model.uri
     assert [f.path for f in client.list_logged_model_artifacts(logged.model_id)] == ["MLmodel"]
+
+
+def test_a_point_is_there_once_though_its_answer_was_lost_and_it_is_written_again(trained):
+    client, run, _ = trained
+    points = Points(TrackedRun(client, run.info.run_id), there={1})
+    for step in (1, 2, 2, 3):
+        points.log({"lost": step / 2}, step)
+        time.sleep(0.005)  # else the second try could have the same time by chance
+    found = client.get_metric_history(run.info.run_id, "lost")
+    assert [(one.step, one.value) for one in found] == [(2, 1.0), (3, 1.5)]
