@@ -1,15 +1,18 @@
 """Scope: whose images a gallery holds, what is said of them, and what is found in it."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from openmofi.dataset.takedown.forget import forget
 from openmofi.images import decode_image
 from openmofi.models.encoder import load_encoder
 from openmofi.records import read_parquet
-from openmofi.registry.gallery import choose_gallery, write_gallery
+from openmofi.registry import register
+from openmofi.registry.config import RegisterConfig
+from openmofi.registry.gallery import _first_labels, choose_gallery, write_gallery
 from openmofi.registry.gallery_index import ENTRIES_FILE, VECTORS_FILE, Gallery, best
-from openmofi.versions import read_manifest
+from openmofi.versions import read_manifest, write_manifest
 from support import takedowns
 from support.evaluation import publish_micro_model
 
@@ -72,6 +75,25 @@ def test_what_was_taken_down_is_not_chosen(filled, tmp_path):
     after = choose_gallery(model, 100)
     assert sorted({*uids(after), uid}) == uids(before)
     assert after.digest != before.digest  # so the registration is another, too
+
+
+def test_a_takedown_makes_another_registration(filled, tmp_path):
+    gone = takedowns.copy_of(filled, tmp_path / "root")
+    model = model_of(gone)
+    evaluation = write_manifest(model.store, "evaluation", "e" * 32, {}).uri
+
+    def key():
+        return register._request(model.uri, evaluation, "m", RegisterConfig(), "").key
+
+    before = key()
+    assert key() == before
+    forget(str(gone.root), ids=[takedowns.uid_of(gone, takedowns.TAKEN)])
+    assert key() != before
+
+
+def test_an_image_is_called_by_its_first_label():
+    rows = pa.table({"uid": ["a", "b", "c"], "labels": [[3, 1], [], None]})
+    assert _first_labels(rows).to_pydict() == {"uid": ["a", "b", "c"], "label": [3, None, None]}
 
 
 @pytest.mark.parametrize("most", [0, 9])

@@ -206,6 +206,24 @@ def test_a_rollback_that_is_killed_anywhere_is_ended_by_the_next_one_to_come(cli
             assert state(client, name) == state(client, "whole"), made[writes]
 
 
+def test_a_rollback_ends_a_promotion_that_was_cut_off_and_then_goes_back(client, monkeypatch):
+    ensure_registered(client, "m")
+    for _ in "12":
+        add_version(client, "m")
+    promote("m", "1")
+    with monkeypatch.context() as patch:
+        die_after(patch, 4)  # place, number, what is begun, the alias: but no history
+        with pytest.raises(KilledError):
+            promote("m", "2")
+    assert champion(client, "m") == "2"
+    bury(client, "m")
+    assert rollback("m", reason="bad") == "1"
+    history = read_history(client.get_registered_model("m").tags)
+    assert [(one.how, one.version) for one in history] == [
+        ("promote", "1"), ("promote", "2"), ("rollback", "1"),
+    ]  # fmt: skip
+
+
 def test_the_command_line_lists_shows_promotes_and_rolls_back(client, name, capsys):
     add_version(client, name, decision="refused", compared="2")
     assert main(["registry", "promote", name, "3", "--reason", "seen"]) == 0
