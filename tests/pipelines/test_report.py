@@ -6,6 +6,7 @@ from openmofi.dataset.versions.changes import write_changes
 from openmofi.dataset.versions.version import read_dataset
 from openmofi.storage import open_store
 from openmofi.versions import write_manifest
+from pipelines import report
 from pipelines.local import StepOutput
 from pipelines.report import describe_run
 from support.dataset_versions import some, write_version
@@ -119,3 +120,11 @@ def test_a_registration_is_told_with_its_version(made):
 def test_it_says_how_to_open_mlflow(made, monkeypatch, tracking, shown):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
     assert shown in describe_run([made("train-model", "model")])
+
+
+@pytest.mark.parametrize("uri", ["http://me:hidden@mlflow:5000", "postgresql://me:hidden@db/m"])
+def test_the_way_to_mlflow_tells_no_password(monkeypatch, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    told = report._how_to_open_mlflow()
+    assert uri.rpartition("@")[2] in told
+    assert "hidden" not in told
