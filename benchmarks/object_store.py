@@ -107,7 +107,7 @@ def measure_steps(
             made[name] = apart("measure", "read_epochs", *given)
         mlflow = f"sqlite:///{folder}/mlflow-{place}-{number}.db"
         made["train"] = apart("measure", "train", root, options.steps, mlflow)
-        apart("forget", root, "trained/", "checkpoints/")
+        apart("forget_training", root)
         for name, spent in made.items():
             found = rows.setdefault(name, {one: [] for one in _PLACES})
             found[place].append(spent._asdict())

@@ -141,6 +141,17 @@ def forget(root: str, *prefixes: str) -> None:
             store.delete(info.key)
 
 
+def forget_training(root: str) -> None:
+    """Remove a training and its model, so that both are made and stored again."""
+    store = open_store(root)
+    for info in list(store.list("manifests/model/")):
+        model = read_manifest(f"{store.uri}/{info.key}", "model")
+        if model.origin.get("kind") == "trained":
+            store.delete(info.key)
+            forget(root, f"{model.content['prefix'].rstrip('/')}/")
+    forget(root, "trained/", "checkpoints/")
+
+
 def copy_root(source: Path, root: str) -> None:
     store = open_store(root)
     if root.startswith("file:"):
