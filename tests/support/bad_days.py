@@ -1,7 +1,8 @@
 """What goes wrong in the middle of a small pipeline on real servers, and what then must hold.
 
-``python -m support.bad_days FOLDER MINUTES`` tries each fault at each moment, prints a table as it
-goes, and begins no cell after so many minutes; ``make test-bad-days`` calls it.
+``python -m support.bad_days FOLDER MINUTES [FIRST]`` tries each fault at each moment, prints a
+table as it goes, and begins no cell after so many minutes; ``make test-bad-days`` calls it. A
+second call goes on from the cell ``FIRST``, the number of those that the first one has tried.
 """
 
 import os
@@ -170,26 +171,28 @@ def try_cell(
     return [" ".join(one.replace(day.name, "day").split()) for one in row], well
 
 
-def table(both: Servers, inputs: Path, until: float) -> Iterator[tuple[list[str], bool]]:
-    """Row by row; the last ones tell what was not tried."""
+def table(
+    both: Servers, inputs: Path, until: float, first: int
+) -> Iterator[tuple[list[str], bool]]:
+    """Row by row from the cell ``first`` on; the last ones tell what was not tried."""
     day = Day(inputs)
     day.work()
     quiet = day.left()
-    for cell in cells():
+    for cell in cells()[first:]:
         if time.monotonic() > until:
             yield [cell.service, cell.fault, cell.moment, "not tried", "", ""], True
         else:
             yield try_cell(both, inputs, quiet, cell)
 
 
-def main(folder: Path, minutes: float, *ports: str) -> int:
+def main(folder: Path, minutes: float, first: int = 0) -> int:
     """Print the table; 1 if something crashed, did not go on, was lost or doubled."""
     until = time.monotonic() + 60 * minutes
     bad = 0
     _print(["server", "fault", "moment", "run", "run again", "lost or doubled"])
     _print(["---"] * 6)
-    with servers(folder / "stack", *(ports or port_options())) as both:
-        for row, well in table(both, write_inputs(folder / "inputs"), until):
+    with servers(folder / "stack", *port_options()) as both:
+        for row, well in table(both, write_inputs(folder / "inputs"), until, first):
             bad += not well
             _print(row)
     print(f"{bad} cells are bad")
@@ -201,4 +204,4 @@ def _print(row: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:]))
+    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), *map(int, sys.argv[3:])))
