@@ -162,14 +162,14 @@ class Api:
             raise UncertainError(f"{what}: {url} failed ({error.status}){detail}") from None
         if error.status == 401:
             raise ClusterError(
-                f"{what}: {url} does not accept {self.endpoint.credential()} (401){detail}; give "
+                f"{what}: {url} refuses {self.endpoint.credential()} (401){detail}; give "
                 "one of audience pipelines.kubeflow.org that has not expired, in "
                 "OPENMOFI_KFP_TOKEN or by KF_PIPELINES_SA_TOKEN_PATH"
             ) from None
         if error.status == 403:
             raise ClusterError(
-                f"{what}: not allowed to whom {url} takes us for, by "
-                f"{self.endpoint.credential()} (403){detail}; see --namespace, and the roles there"
+                f"{what}: {url} does not allow it to {self.endpoint.credential()} (403){detail}; "
+                "see --namespace, and the roles there"
             ) from None
         if error.status == 404:
             raise NotThereError(f"{what}: not found at {url} (404){detail}") from None

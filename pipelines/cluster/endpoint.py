@@ -74,7 +74,7 @@ class Endpoint:
         """What it asks with, in words."""
         if self.token:
             return f"the token in {TOKEN}"
-        return f"the token of {self.token_file}" if self.token_file else "no token"
+        return f"the token of {self.token_file}" if self.token_file else "a request without a token"
 
 
 def _header(text: str, where: str) -> str:

@@ -1,11 +1,12 @@
 """Schedules, applied by digest: the server can't change one, only make, delete and switch.
 
-An apply makes the new one switched off, deletes the old and switches the new on. Wherever that is
-cut off, one of the two stays, never are two on, and the same command again brings it to its end.
+An apply makes the new one switched off, switches the old off and the new on, and deletes the old.
+Wherever that is cut off, one of the two stays, never are two on, and the same command again brings
+it to its end.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,11 +98,12 @@ def apply(api: Api, wanted: WantedSchedule) -> str:
         raise ClusterError(f"schedule {wanted.name} vanished while it was made: apply it again")
     keep, others = same[0], [*same[1:], *others]
     made = keep.recurring_run_id not in _ids(before)
-    _remove(api, wanted, others, keep=keep, made=made)
-    try:
+    _switch_off(api, wanted, others, keep=keep, made=made)
+    with _telling(f"{wanted.name} may be paused: apply it again"):
         switched = _switch(api, keep, on=wanted.enabled)
-    except ClusterError as error:
-        raise type(error)(f"{error}; {wanted.name} may be paused: apply it again") from None
+    with _telling("the new one has taken its place, the old one is paused: apply it again"):
+        for schedule in others:
+            _delete(api, schedule)
     if not before:
         return "created"
     if made:
@@ -109,6 +111,14 @@ def apply(api: Api, wanted: WantedSchedule) -> str:
     if others:
         return "mended"
     return ("resumed" if wanted.enabled else "paused") if switched else "unchanged"
+
+
+@contextlib.contextmanager
+def _telling(left: str) -> Iterator[None]:
+    try:
+        yield
+    except ClusterError as error:
+        raise type(error)(f"{error}; {left}") from None
 
 
 def _refuse_beside_foreign(schedules: Sequence[Any]) -> None:
@@ -179,10 +189,10 @@ def _refuse_while_running(api: Api, wanted: WantedSchedule, keep: Sequence[Any])
             )
 
 
-def _remove(
+def _switch_off(
     api: Api, wanted: WantedSchedule, others: Sequence[Any], *, keep: Any, made: bool
 ) -> None:
-    """Switch off and delete; where a run has started meanwhile, all is put back as it was."""
+    """Where a run has started meanwhile, all is put back as it was."""
     if not others:
         return
     switched = [schedule for schedule in others if _switch(api, schedule, on=False)]
@@ -194,8 +204,6 @@ def _remove(
         for schedule in switched:
             _switch(api, schedule, on=True, known=False)
         raise
-    for schedule in others:
-        _delete(api, schedule)
 
 
 def _switch(api: Api, schedule: Any, *, on: bool, known: bool = True) -> bool:

@@ -17,8 +17,12 @@ HEALTH = ("asking", "HealthzServiceApi", "healthz_service_get_healthz")
 @pytest.mark.parametrize(
     ("kind", "error", "message"),
     [
-        (401, ClusterError, r"does not accept no token \(401\): by script; give one of audience"),
-        (403, ClusterError, r"not allowed .* \(403\): by script; see --namespace"),
+        (
+            401,
+            ClusterError,
+            r"refuses a request without a token \(401\): by script; give one of audience",
+        ),
+        (403, ClusterError, r"does not allow it to .* \(403\): by script; see --namespace"),
         (404, NotThereError, r"not found at http://127.* \(404\): by script"),
         (409, TakenError, r"has one already, or another \(409\)"),
         (302, ClusterError, r"sends us elsewhere \(302\), to log in"),
@@ -105,7 +109,7 @@ def test_a_token_file_is_read_for_every_call(kfp, tmp_path):
 def test_a_token_never_shows_in_a_message(kfp, tmp_path):
     kfp.faults.append(Fault(401, body='{"message": "token s3cret is unknown"}'))
     endpoint = Endpoint(kfp.url, token="s3cret")
-    with pytest.raises(ClusterError, match="does not accept the token in OPENMOFI") as raised:
+    with pytest.raises(ClusterError, match="refuses the token in OPENMOFI") as raised:
         Api(endpoint).multi_user()
     assert "s3cret" not in str(raised.value) + repr(endpoint)
 

@@ -109,6 +109,19 @@ def test_wherever_an_apply_is_cut_off_the_next_one_mends_it(kfp, api, wanted, ch
     assert kfp.enabled_at_once == 1
 
 
+def test_an_old_one_that_cannot_be_deleted_does_not_hold_up_the_new(kfp, api, wanted, changed):
+    apply(api, wanted)
+    kfp.faults = [Fault(500, "DELETE", times=999)]
+    with pytest.raises(ClusterError, match=r"the new one has taken its place.*apply it again"):
+        apply(api, changed)
+    new = kfp.all("recurringruns")[1]
+    assert on(kfp) == [new["recurring_run_id"]]
+    assert changed.key() in new["description"]
+    kfp.faults = []
+    assert apply(api, changed) == "mended"
+    assert kfp.all("recurringruns") == [new]
+
+
 @pytest.mark.parametrize("kind", ["late", "lost", "cut", "garbage"])
 @pytest.mark.parametrize("skip", range(4))
 def test_one_lost_answer_is_seen_through(kfp, hurried, wanted, changed, kind, skip):
