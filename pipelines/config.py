@@ -30,7 +30,7 @@ class PipelineConfig(Section):
     """What every pipeline has."""
 
     pipeline: ClassVar[str]
-    root: str = ""  # OPENMOFI_ROOT comes first; empty: ./openmofi-data
+    root: str = ""  # empty: ./openmofi-data
 
     def arguments(self, run_name: str) -> dict[str, Any]:
         """The pipeline's parameters, with only those options that the user has set."""
@@ -43,7 +43,7 @@ class PipelineConfig(Section):
 
     def resolved_root(self) -> str:
         """Where everything lies."""
-        given = os.environ.get("OPENMOFI_ROOT") or self.root or "openmofi-data"
+        given = self.root or "openmofi-data"
         return given if "://" in given else Path(given).absolute().as_uri()
 
 
@@ -229,6 +229,8 @@ CONFIGS: dict[str, type[PipelineConfig]] = {
 def load_config(name: str, path: Path, settings: list[str]) -> Any:
     """Read a pipeline's configuration.
 
+    ``root`` is the setting's, else the environment's (OPENMOFI_ROOT), else the file's.
+
     Args:
         name: The pipeline.
         path: A YAML file.
@@ -238,6 +240,8 @@ def load_config(name: str, path: Path, settings: list[str]) -> Any:
         InputError: One line that names the file and the key.
     """
     data = read_yaml(path)
+    if root := os.environ.get("OPENMOFI_ROOT"):
+        data["root"] = root
     for setting in settings:
         _set(data, setting)
     where = f"{path} with --set" if settings else str(path)

@@ -191,12 +191,14 @@ def test_raw_pairs_share_duplicates_and_evaluation_sets_but_no_rule_of_labels(lo
     }
 
 
-def test_the_root_comes_from_the_environment_then_the_file(load, monkeypatch, tmp_path):
+def test_the_root_is_the_settings_the_environments_then_the_files(load, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert load("curate").resolved_root() == (tmp_path / "openmofi-data").as_uri()
     assert load("curate", root="s3://bucket/x").resolved_root() == "s3://bucket/x"
     monkeypatch.setenv("OPENMOFI_ROOT", "s3://other")
     assert load("curate", root="s3://bucket/x").resolved_root() == "s3://other"
+    config = load("curate", "root=s3://asked/for", root="s3://bucket/x")
+    assert config.resolved_root() == "s3://asked/for"
 
 
 @pytest.mark.parametrize(
