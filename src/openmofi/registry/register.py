@@ -123,10 +123,14 @@ def _request(
 
 def _find_version(client: "MlflowClient", name: str, key: str) -> "ModelVersion | None":
     """The version that this very registration made before, perhaps without coming to its end."""
-    for version in client.search_model_versions(f"name = '{name}'"):
-        if version.tags.get(_REGISTRATION_TAG) == key:
-            return version
-    return None
+    return next(iter(_versions_of(client, name, key)), None)
+
+
+def _versions_of(client: "MlflowClient", name: str, key: str) -> "list[ModelVersion]":
+    """What a registration has made, the first one first; `_without_copies` leaves one."""
+    found = client.search_model_versions(f"name = '{name}'")
+    ours = [version for version in found if version.tags.get(_REGISTRATION_TAG) == key]
+    return sorted(ours, key=lambda version: int(version.version))
 
 
 def _champion(client: "MlflowClient", name: str) -> Champion | None:
@@ -173,7 +177,7 @@ def _in_turn(client: "MlflowClient", request: _Request, logged: str) -> "ModelVe
     with turn(client, request.name, f"register {request.key[:8]}") as mine:
         settle(mine)
         # Again: the same registration, retried beside this one, may have been first.
-        version = _find_version(client, request.name, request.key)
+        version = _without_copies(mine, request)
         if version is None:
             version = _new_version(mine, request, logged)
         elif COMPLETE_TAG not in version.tags and _is_outdated(client, version):
@@ -193,7 +197,16 @@ def _new_version(mine: Turn, request: _Request, logged: str) -> "ModelVersion":
     made = mlflow.register_model(
         f"models:/{logged}", request.name, tags=_version_tags(request.key, record)
     )
-    return mine.client.get_model_version(request.name, made.version)
+    return _without_copies(mine, request) or made
+
+
+def _without_copies(mine: Turn, request: _Request) -> "ModelVersion | None":
+    """The version that is there, if one is; MLflow's client asks again where an answer was lost."""
+    versions = _versions_of(mine.client, request.name, request.key)
+    for copy in versions[1:]:
+        mine.check()
+        mine.client.delete_model_version(request.name, copy.version)
+    return versions[0] if versions else None
 
 
 def _is_outdated(client: "MlflowClient", version: "ModelVersion") -> bool:
