@@ -1,11 +1,6 @@
-"""Training of two linear layers, under the real module and trainer, alone or on several ranks.
-
-``torchrun … linear_training.py FOLDER FIRST LAST RECIPE``: steps FIRST to LAST, checkpoints in
-FOLDER, saved at LAST.
-"""
+"""Training of two linear layers, under the real module and trainer, alone or on several ranks."""
 
 import math
-import sys
 from typing import Any
 
 import pytorch_lightning as pl
@@ -131,7 +126,15 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def train_rank(folder: str, first: int, last: int, recipe: str, ranks: Ranks) -> None:
-    """Two halves accumulated a step, a tight clip, and a checkpoint at the end."""
+    """Two halves accumulated a step, a tight clip, and a checkpoint at the end.
+
+    Args:
+        folder: For checkpoints.
+        first: Steps before this one are done.
+        last: The last step, at which it saves.
+        recipe: Of `RECIPES`.
+        ranks: This process among those that train.
+    """
     objectives = [supervised(ranks, **RECIPES[recipe]), contrastive()]
     module = make_module(objectives, first, clip_norm=0.3)
     mine = ranks.rows(BATCH)
@@ -142,7 +145,6 @@ def train_rank(folder: str, first: int, last: int, recipe: str, ranks: Ranks) ->
     run(module, steps, [CheckpointWriter(checkpoints, every=last, last=last + 1)], ranks)
 
 
-if __name__ == "__main__":
-    train_rank(
-        sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], Ranks.from_environment(BATCH)
-    )
+def train_launched(folder: str, first: int, last: int, recipe: str) -> None:
+    """The same, by a process that torchrun's agent has started."""
+    train_rank(folder, first, last, recipe, Ranks.from_environment(BATCH))

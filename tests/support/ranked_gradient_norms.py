@@ -1,6 +1,5 @@
-"""One rank's gradient norms on gloo: `ranked_gradient_norms.py RANK RANKS FOLDER`."""
+"""One rank's gradient norms on gloo."""
 
-import sys
 from pathlib import Path
 
 import torch
@@ -55,12 +54,9 @@ def norms(rank: int, ranks: int) -> tuple[dict[str, Tensor], list[Tensor | None]
 
 
 def main(rank: int, ranks: int, folder: Path) -> None:
+    """Save the norms of one of so many ranks as ``<rank>.pt``."""
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks
     )
     torch.save(norms(rank, ranks)[0], folder / f"{rank}.pt")
     distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

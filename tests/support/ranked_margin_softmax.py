@@ -1,6 +1,5 @@
-"""One rank's losses and gradients on gloo: ``ranked_margin_softmax.py RANK RANKS FOLDER``."""
+"""One rank's losses and gradients on gloo."""
 
-import sys
 from pathlib import Path
 
 import torch
@@ -52,6 +51,7 @@ def compute(case: str, rate: float, rank: int, ranks: int) -> dict[str, torch.Te
 
 
 def main(rank: int, ranks: int, folder: Path) -> None:
+    """Save what one of so many ranks finds as ``<rank>.pt``."""
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks
@@ -59,7 +59,3 @@ def main(rank: int, ranks: int, folder: Path) -> None:
     found = {f"{case} {rate}": compute(case, rate, rank, ranks) for case in CASES for rate in RATES}
     torch.save(found, folder / f"{rank}.pt")
     distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

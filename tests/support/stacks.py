@@ -37,17 +37,23 @@ def stack_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def port_options() -> list[str]:
-    """Ports that nobody has, as options of ``python -m stack up``.
+def free_ports(count: int) -> range:
+    """Ports in a row that nobody has.
 
-    Below those that a system gives to clients, which could take one before the stack does.
+    Below those that a system gives to clients, which could take one before a server does.
     """
     while True:
-        s3 = random.randrange(20000, 32000)
+        first = random.randrange(20000, 32000)
         with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
-            for port in range(s3, s3 + 6):
+            for port in range(first, first + count):
                 probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return [f"--s3-port={s3}", f"--mlflow-port={s3 + 4}", f"--postgres-port={s3 + 5}"]
+            return range(first, first + count)
+
+
+def port_options() -> list[str]:
+    """Free ports, as options of ``python -m stack up``."""
+    s3, *_, mlflow, postgres = free_ports(6)
+    return [f"--s3-port={s3}", f"--mlflow-port={mlflow}", f"--postgres-port={postgres}"]
 
 
 def run_stack(command: str, folder: Path, *options: str) -> None:

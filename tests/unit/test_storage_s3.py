@@ -134,6 +134,7 @@ def test_an_endpoint_that_refuses_is_told(monkeypatch: pytest.MonkeyPatch, call:
 
 @pytest.mark.slow
 def test_an_endpoint_that_swallows_packets_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENMOFI_S3_CONNECT_TIMEOUT_S", "0.1")  # of each try
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)

@@ -9,6 +9,7 @@ import pytest
 
 from openmofi.errors import InputError, StorageError
 from openmofi.tracking import compare_url, mlflow_client, opening, tracked_run
+from support.mlflow_databases import new_database
 
 PARENT = "mlflow.parentRunId"
 
@@ -18,7 +19,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One database: making one takes seconds."""
     folder = tmp_path_factory.mktemp("tracking")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
             patch.delenv(name, raising=False)
         yield folder

@@ -21,6 +21,7 @@ from support.evaluation_layouts import (
     write_imagenet,
     write_picture,
 )
+from support.mlflow_databases import new_database
 from support.models import write_clip, write_model
 
 RETRIEVAL = {"suites": ["retrieval"]}
@@ -28,7 +29,7 @@ RETRIEVAL = {"suites": ["retrieval"]}
 
 @pytest.fixture(autouse=True)
 def tracking(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_database(tmp_path))
     for name in ("MLFLOW_RUN_ID", "OPENMOFI_ROOT"):
         monkeypatch.delenv(name, raising=False)
 

@@ -7,6 +7,7 @@ from openmofi.errors import InputError
 from openmofi.evaluation.run import evaluate_model
 from openmofi.versions import read_manifest
 from support.evaluation import publish_micro_model, write_image_set
+from support.mlflow_databases import new_database
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +15,7 @@ def finished(tmp_path_factory):
     """Two real, untrained models compared on twelve images, recorded in MLflow."""
     folder = tmp_path_factory.mktemp("evaluate")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         data = str(write_image_set(folder / "set"))
         root = str(folder / "store")

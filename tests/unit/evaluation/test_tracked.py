@@ -8,6 +8,7 @@ from openmofi.evaluation.comparison.table import comparison_text
 from openmofi.evaluation.run import evaluate_model
 from openmofi.versions import read_manifest
 from support.evaluation import publish_micro_model, write_image_set
+from support.mlflow_databases import new_database
 
 ORIGIN = {
     "kind": "trained",
@@ -25,7 +26,7 @@ def tracked(tmp_path_factory):
     """Client, experiment, runs by name, and the manifest of an evaluation of two models."""
     folder = tmp_path_factory.mktemp("tracked")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(name, raising=False)
         data, root = str(write_image_set(folder / "set")), str(folder / "store")

@@ -21,6 +21,7 @@ from openmofi.storage import open_store
 from openmofi.training.run import train_model as train_here
 from openmofi.versions import read_manifest
 from stack.swift import free_ports
+from support.mlflow_databases import new_database
 from support.training import SMALL_TRANSFORMER, make_samples, write_training_shards
 from support.trainjob_server import IMAGE, Cluster
 
@@ -77,7 +78,7 @@ class Controller:
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_database(tmp_path))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     (tmp_path / "$(HOME).json").write_text(json.dumps(SMALL_TRANSFORMER))
     return {

@@ -1,7 +1,5 @@
 """Classes spread over gloo processes against one that has them all, label by label."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,18 +7,15 @@ import torch
 
 from support import ranked_margin_softmax
 from support.ranked_margin_softmax import CASES, RATES, compute
+from support.warm_ranks import forked_with, start
 
 
 @pytest.fixture(scope="module", params=[2, 4])
 def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """What each rank found, by case."""
     folder: Path = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, ranked_margin_softmax.__file__]
-    processes = [
-        subprocess.Popen([*command, str(rank), str(request.param), str(folder)])
-        for rank in range(request.param)
-    ]
-    assert [process.wait(timeout=300) for process in processes] == [0] * request.param
+    with forked_with(ranked_margin_softmax.__name__):
+        start(ranked_margin_softmax.main, request.param, request.param, folder)
     return [torch.load(folder / f"{r}.pt", weights_only=True) for r in range(request.param)]
 
 

@@ -10,12 +10,13 @@ from openmofi.versions import read_manifest
 from support.assembly import assemble, pool_of
 from support.evaluation import publish_micro_model
 from support.evaluation_layouts import KNOWN_LAYOUTS, known_coco
+from support.mlflow_databases import new_database
 from support.tables import Pair, noise_jpeg, without
 
 
 @pytest.fixture(autouse=True)
 def tracking(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_database(tmp_path))
 
 
 def decided(root, pool, data, suite, **given):

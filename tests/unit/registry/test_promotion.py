@@ -11,6 +11,7 @@ from openmofi.errors import InputError
 from openmofi.registry.champions import Change, former_champions, read_history, settle
 from openmofi.registry.promotion import promote, rollback
 from openmofi.registry.turns import ensure_registered, turn
+from support.mlflow_databases import new_database
 from support.registries import KilledError, add_version, bury, die_after
 
 _NUMBERS = itertools.count()
@@ -20,7 +21,7 @@ _NUMBERS = itertools.count()
 def registry(tmp_path_factory):
     folder = tmp_path_factory.mktemp("promotion")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         yield
 
 

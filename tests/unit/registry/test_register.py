@@ -11,6 +11,7 @@ from openmofi.models.encoder import load_encoder
 from openmofi.registry.register import register_model
 from openmofi.versions import read_manifest
 from support.evaluation import publish_dataset, publish_micro_model, write_image_set
+from support.mlflow_databases import new_database
 
 LENIENT = {"floor": 0, "max_regression": 100}
 
@@ -42,7 +43,7 @@ class Ground:
 def ground(tmp_path_factory):
     folder = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         yield Ground(folder)
 

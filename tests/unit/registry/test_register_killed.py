@@ -1,6 +1,9 @@
 """Scope: a registration that is killed, wherever it is, ends well at the next try."""
 
+import contextlib
+
 import pytest
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from openmofi.evaluation.run import evaluate_model
 from openmofi.evaluation_data.class_folders import read_class_folders
@@ -9,6 +12,7 @@ from openmofi.registry.champions import read_history
 from openmofi.registry.register import register_model
 from openmofi.versions import read_manifest
 from support.evaluation import publish_dataset, publish_micro_model, write_image_set
+from support.mlflow_databases import new_database
 from support.registries import KilledError, bury, die_after
 
 LENIENT = {"floor": 0, "max_regression": 100}
@@ -19,7 +23,7 @@ def models(tmp_path_factory):
     """Two models with their evaluations, and a registry on SQLite."""
     folder = tmp_path_factory.mktemp("killed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         root, data = str(folder / "store"), write_image_set(folder / "set")
         against = [read_class_folders(data).digest]
         found = []
@@ -85,6 +89,32 @@ def test_killed_after_any_write_it_is_ended_by_the_next_try(models, monkeypatch,
         versions = client().search_model_versions(f"name = '{name}'")
         assert ["openmofi.complete" in version.tags for version in versions] == [True]
         assert len(cheap) - before == 1  # what was logged is not logged again
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_version_is_one_though_the_answer_was_lost_and_mlflow_asked_again(
+    models, monkeypatch, killed
+):
+    create = SqlAlchemyStore.create_model_version
+
+    def twice(store, *args, **options):
+        create(store, *args, **options)
+        found = create(store, *args, **options)
+        if killed:
+            raise KilledError
+        return found
+
+    name = f"twice {killed}"
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlAlchemyStore, "create_model_version", twice)
+        with pytest.raises(KilledError) if killed else contextlib.nullcontext():
+            register_model(*models[0], name=name, config=LENIENT)
+    if killed:
+        bury(client(), name)
+        register_model(*models[0], name=name, config=LENIENT)
+    [version] = client().search_model_versions(f"name = '{name}'")
+    assert (str(version.version), "openmofi.complete" in version.tags) == ("1", True)
+    assert aliases(name) == {"candidate": "1", "champion": "1"}
 
 
 def test_what_was_decided_against_a_champion_of_then_is_decided_again(models, monkeypatch):

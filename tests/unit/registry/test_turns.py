@@ -14,6 +14,7 @@ from openmofi import tracking
 from openmofi.errors import StorageError
 from openmofi.registry import turns
 from openmofi.registry.turns import Pace, Turn, ensure_registered, turn
+from support.mlflow_databases import new_database
 from support.registries import mlflow_on_postgresql
 
 FAST = Pace(beat_s=0.05, dead_after_s=1, poll_s=0.02)
@@ -48,7 +49,7 @@ COUNTING = textwrap.dedent(
 def place(request, tmp_path, monkeypatch):
     """A registry that is reached by a file, and one by a server on PostgreSQL."""
     if request.param == "sqlite":
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", new_database(tmp_path))
         yield tmp_path
         return
     with mlflow_on_postgresql() as uri:
@@ -58,7 +59,7 @@ def place(request, tmp_path, monkeypatch):
 
 @pytest.fixture
 def client(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_database(tmp_path))
     found = tracking.mlflow_client()
     ensure_registered(found, "m")
     ensure_registered(found, "m")  # two at once make one

@@ -1,13 +1,17 @@
 """Norms of a loop of single losses; several gloo processes against one; nothing left behind."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from openmofi.training.gradient_norms import gradient_norms
 from support import ranked_gradient_norms
+from support.warm_ranks import forked_with, start
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm():
+    with forked_with(ranked_gradient_norms.__name__):
+        yield
 
 
 def test_norm_is_that_of_a_loss_alone():
@@ -50,13 +54,7 @@ def test_precision_is_that_of_the_losses_within_autocast():
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_several_ranks_equal_one(tmp_path, ranks):
-    started = [
-        subprocess.Popen(
-            [sys.executable, ranked_gradient_norms.__file__, str(r), str(ranks), str(tmp_path)]
-        )
-        for r in range(ranks)
-    ]
-    assert [process.wait(timeout=120) for process in started] == [0] * ranks
+    start(ranked_gradient_norms.main, ranks, ranks, tmp_path)
     alone, _ = ranked_gradient_norms.norms(0, 1)
     for rank in range(ranks):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt", weights_only=True), alone)

@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,22 +13,23 @@ from openmofi.storage import open_store
 from openmofi.training.checkpoint import Checkpoints
 from openmofi.training.trainer import Ranks
 from support import linear_training
-from support.linear_training import BATCH, CLASSES, STEPS, train_rank
+from support.linear_training import BATCH, CLASSES, STEPS, train_launched, train_rank
+from support.warm_ranks import forked_with, launch
 
 HALF = STEPS // 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> Iterator[None]:
+    with forked_with(linear_training.__name__):
+        yield
 
 
 def train(folder: Path, first: int, last: int, recipe: str, ranks: int) -> Path:
     if ranks == 1:
         train_rank(str(folder), first, last, recipe, Ranks())
         return folder
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks),
-        "--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0",
-        linear_training.__file__, str(folder), str(first), str(last), recipe,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    launch(train_launched, ranks, str(folder), first, last, recipe)
     return folder
 
 

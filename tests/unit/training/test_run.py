@@ -24,6 +24,7 @@ from openmofi.storage import local_folder, open_store
 from openmofi.training.checkpoint import Checkpoints
 from openmofi.training.run import train_model
 from openmofi.versions import read_manifest
+from support.mlflow_databases import new_database
 from support.training import CLASSES, make_samples, write_backbone, write_training_shards
 
 
@@ -32,7 +33,7 @@ def place(tmp_path_factory):
     """One MLflow database for all runs here: making one takes seconds."""
     folder = tmp_path_factory.mktemp("training")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         patch.delenv("WORLD_SIZE", raising=False)
         yield folder
 

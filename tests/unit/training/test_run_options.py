@@ -20,6 +20,7 @@ from openmofi.training.card import read_card
 from openmofi.training.run import train_model
 from openmofi.training.warm_start import find_start
 from openmofi.versions import read_manifest
+from support.mlflow_databases import new_database
 from support.training import SMALL_TRANSFORMER, make_samples, write_training_shards
 
 STEPS = 12
@@ -30,7 +31,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("options")
     (folder / "backbone.json").write_text(json.dumps(SMALL_TRANSFORMER))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         patch.delenv("WORLD_SIZE", raising=False)
         yield folder
 

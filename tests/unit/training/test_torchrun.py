@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from openmofi.storage import local_folder, open_store
 from openmofi.training.run import train_model
 from openmofi.versions import read_manifest
+from support.mlflow_databases import new_database
 from support.training import SMALL_TRANSFORMER, make_samples, write_training_shards
 
 STEPS = 24
@@ -27,7 +28,7 @@ def place(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("torchrun")
     (folder / "backbone.json").write_text(json.dumps(SMALL_TRANSFORMER))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         patch.setenv("OMP_NUM_THREADS", "1")
         yield folder
 

@@ -9,6 +9,7 @@ from openmofi.tracking import TrackedRun
 from openmofi.training.run import train_model
 from openmofi.training.tracked import Points, recipe_name
 from openmofi.versions import read_manifest
+from support.mlflow_databases import new_database
 from support.training import make_samples, write_backbone, write_training_shards
 
 
@@ -17,7 +18,7 @@ def trained(tmp_path_factory):
     """Client, run, and manifest of a model of three steps."""
     folder = tmp_path_factory.mktemp("tracked")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(name, raising=False)
         patch.delenv("WORLD_SIZE", raising=False)
