@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.stacks import free_ports
+from support.stacks import ports_in_a_row
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _TOKEN = "administrator-of-a-test"
@@ -71,7 +71,7 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
     """Servers for as long as the context is open; the test is skipped where they can't be had."""
     if lacking():
         pytest.skip(lacking())
-    etcd, peers, port = free_ports(3)
+    etcd, peers, port = ports_in_a_row(3)
     here = ControlPlane(
         f"https://127.0.0.1:{port}", folder / "kubeconfig", folder / "certificates/apiserver.crt"
     )

@@ -37,7 +37,7 @@ def stack_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def free_ports(count: int) -> range:
+def ports_in_a_row(count: int) -> range:
     """Ports in a row that nobody has.
 
     Below those that a system gives to clients, which could take one before a server does.
@@ -52,7 +52,7 @@ def free_ports(count: int) -> range:
 
 def port_options() -> list[str]:
     """Free ports, as options of ``python -m stack up``."""
-    s3, *_, mlflow, postgres = free_ports(6)
+    s3, *_, mlflow, postgres = ports_in_a_row(6)
     return [f"--s3-port={s3}", f"--mlflow-port={mlflow}", f"--postgres-port={postgres}"]
 
 
