@@ -119,9 +119,9 @@ class Trouble:
         first.fail(Fault(method, path, then=self._come, **fields))
 
     def _come(self) -> None:
-        self._came = True
         if self._wrong.kill:
             self._both.kill(self._cell.service)
+        self._came = True
         if self._wrong.back:
             self._starter = threading.Thread(target=self._both.start)
             self._starter.start()

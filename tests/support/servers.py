@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +23,15 @@ class Servers:
     mlflow: FaultProxy
 
     def kill(self, service: str) -> None:
-        """SIGKILL to all processes of a service."""
+        """SIGKILL to all processes of a service, which then answers no more."""
         for pid in services.pids(self.stack, service):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        port = int(getattr(self.stack.ports, service))
+        until = time.monotonic() + 5
+        while _listens(port):  # a dead process's sockets are closed a moment later
+            assert time.monotonic() < until, f"{service} outlives its killing"
+            time.sleep(0.01)
 
     def start(self) -> None:
         """Start what does not run."""
@@ -44,10 +51,17 @@ class Servers:
         }
 
 
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def servers(folder: Path, *ports: str) -> Iterator[Servers]:
     """A stack in ``folder``, removed at the end; the environment leads to it meanwhile."""
     before = dict(os.environ)
+    folder = folder.absolute()  # by which processes are known
     run_stack("up", folder, *ports)
     try:
         stack = settings.load(folder)
