@@ -30,7 +30,7 @@ BOM := build/bom
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-bad-days test-paddleocr test-agreement lint format typecheck compile bench claims mlflow-ui constraints
-.PHONY: constraints-paddleocr clean stack demo-stack stack-down images test-images
+.PHONY: constraints-paddleocr clean stack demo-stack stack-down images test-images test-cluster
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-21s %s\n", $$1, $$2}'
@@ -108,6 +108,10 @@ images: $(BOM)/.ready  ## Both images, with sizes and bills of materials in buil
 test-images: $(VENV)/.ready  ## Start both images as a pod would; needs make images and an engine's socket
 	TEST_IMAGES=1 CONTAINER_TEST_IMAGE=openmofi-curation-python:$(IMAGE_VERSION) $(BIN)/python -m pytest \
 	  -rs tests/docker/test_images_start.py tests/pipelines/test_containers.py
+
+# KUBERNETES_BIN: a folder with etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
+test-cluster: $(VENV)/.ready  ## k8s/, placement and TrainJobs on a real control plane in KUBERNETES_BIN
+	$(BIN)/python -m pytest -rs -m cluster tests/k8s/cluster
 
 lint: $(VENV)/.ready  ## ruff: rules and format
 	$(BIN)/ruff check .

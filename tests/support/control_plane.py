@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import time
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
+from support.pod_commands import told_of_our_end
 from support.stacks import ports_in_a_row
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -98,7 +100,9 @@ class _Starter:
     def __call__(self, name: str, *options: str) -> None:
         log = self._stack.enter_context((self._folder / f"{name}.log").open("wb"))
         program = Path(os.environ["KUBERNETES_BIN"]) / name
-        process = subprocess.Popen([program, *options], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [program, *options], stdout=log, stderr=log, preexec_fn=told_of_our_end(signal.SIGKILL)
+        )
         self.processes[name] = process
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)

@@ -15,6 +15,34 @@ def read_crd(plural: str) -> Object:
     return json.loads((_FOLDER / f"{plural}.json").read_text())
 
 
+def definition(plural: str) -> Object:
+    """The CRD as a server takes it: its stored version, with its status and its rules in CEL."""
+    crd = read_crd(plural)
+    group, _, version = crd["apiVersion"].partition("/")
+    schema = crd["schema"]
+    if crd["status"]:
+        schema["properties"]["status"] = crd["status"]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": crd["names"],
+            "scope": crd["scope"],
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                    "subresources": crd["subresources"],
+                }
+            ],
+        },
+    }
+
+
 def closed(schema: Any) -> Any:
     """The schema with unknown fields forbidden wherever it names the known ones."""
     if isinstance(schema, list):

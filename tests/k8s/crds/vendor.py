@@ -1,9 +1,9 @@
 """Write the vendored CRDs anew: ``python tests/k8s/crds/vendor.py FOLDER``.
 
-FOLDER holds git clones, called as in `SOURCES`, that have the version's tag. Descriptions,
-statuses and versions that are not stored are left out: they are most of the size and check nothing
-of ours.
-All three projects are under the Apache License 2.0.
+FOLDER holds git clones, called as in `SOURCES`, that have the version's tag. Descriptions and
+versions that are not stored are left out: they are most of the size and check nothing of ours. A
+status stands apart: what we write has none.
+All four projects are under the Apache License 2.0.
 """
 
 import json
@@ -18,6 +18,9 @@ SOURCES = {
     ("trainer", "https://github.com/kubeflow/trainer", "v2.3.0"): (
         "manifests/base/crds/trainer.kubeflow.org_clustertrainingruntimes.yaml",
         "manifests/base/crds/trainer.kubeflow.org_trainjobs.yaml",
+    ),
+    ("jobset", "https://github.com/kubernetes-sigs/jobset", "v0.12.0"): (
+        "config/components/crd/bases/jobset.x-k8s.io_jobsets.yaml",
     ),
     ("kueue", "https://github.com/kubernetes-sigs/kueue", "v0.19.2"): (
         "config/components/crd/bases/kueue.x-k8s.io_clusterqueues.yaml",
@@ -47,14 +50,17 @@ def main() -> None:
             spec = yaml.safe_load(shown.stdout)["spec"]
             stored = next(one for one in spec["versions"] if one["storage"])
             schema = bare(stored["schema"]["openAPIV3Schema"])
-            schema["properties"].pop("status", None)
+            status = schema["properties"].pop("status", None)
             found = {
                 "source": f"{project} {version} {path}",
                 "licence": "Apache-2.0; cut by tests/k8s/crds/vendor.py",
                 "apiVersion": f"{spec['group']}/{stored['name']}",
                 "kind": spec["names"]["kind"],
                 "scope": spec["scope"],
+                "names": spec["names"],
+                "subresources": stored.get("subresources", {}),
                 "schema": schema,
+                "status": status,
             }
             target = Path(__file__).with_name(f"{spec['names']['plural']}.json")
             target.write_text(json.dumps(found, separators=(",", ":")) + "\n")
