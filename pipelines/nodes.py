@@ -24,7 +24,7 @@ def with_launcher(parameters: dict[str, Any]) -> dict[str, Any]:
         "cpus": placement.SMALL_CPUS,
         "requested_cpus": placement.SMALL_REQUESTED_CPUS,
         "memory": placement.SMALL_MEMORY,
-        "accelerators": 0,
+        "accelerators": "0",
     }
     return {**{f"{prefix}_{key}": value for key, value in small.items()}, **parameters}
 

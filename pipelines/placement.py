@@ -76,11 +76,10 @@ class Pool:
         }
         if self.accelerator:
             found["accelerator"] = (str, self.accelerator, "Kind of accelerator.")
-            found["accelerators"] = (
-                int,
-                self.accelerators,
-                "Accelerators of one step, 0 for none.",
-            )
+            # Text: what a pod is made of, KFP's driver reads as text only, and a number is nothing
+            # to it. Steps would get no accelerator, and nobody would be told (2.17.0).
+            accelerators = str(self.accelerators)
+            found["accelerators"] = (str, accelerators, "Accelerators of one step, 0 for none.")
         return {
             f"{self.prefix}_{name}": (kind, default, f"Pool {self.name}: {text}")
             for name, (kind, default, text) in found.items()
@@ -209,6 +208,9 @@ class Placement:
         return task
 
     def _limit(self, task: PipelineTask, pool: Pool, *, small: bool) -> None:
+        # For the words of an error that can't come here, since a step is no graph, kfp 2.17 reads
+        # the source of all callers at each limit: nine tenths of the time that a graph takes.
+        task._ensure_container_spec_exists = lambda: None
         if small:
             task.set_cpu_limit(SMALL_CPUS).set_cpu_request(SMALL_REQUESTED_CPUS)
             task.set_memory_limit(SMALL_MEMORY).set_memory_request(SMALL_MEMORY)

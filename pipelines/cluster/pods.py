@@ -74,14 +74,18 @@ def _pods(items: Sequence[Any]) -> Iterator[Pod]:
 def _state(status: Any) -> str:
     """A phase says too little: Pending may be a missing image or a pool without room."""
     notes: list[str] = []
-    for container in status.get("containerStatuses") or []:
+    # Argo's and KFP's own containers come first: an image of theirs may be the missing one.
+    kinds = ("initContainerStatuses", "containerStatuses")
+    for container in (one for kind in kinds for one in status.get(kind) or []):
         for condition in ("waiting", "terminated"):
             reason = ((container.get("state") or {}).get(condition) or {}).get("reason", "")
             if reason and reason not in (*notes, "Completed", "Error"):
                 notes.append(reason)
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            notes.append(" ".join((condition.get("message") or "not scheduled").split())[:200])
+            # Then follows that it would not help to end other pods.
+            message, _, _ = (condition.get("message") or "not scheduled").partition(". ")
+            notes.append(" ".join(message.split())[:300])
     phase = status.get("phase", "unknown")
     reason = status.get("reason", "")
     return f"{phase}: {', '.join(notes)}" if notes else f"{phase}: {reason}" if reason else phase

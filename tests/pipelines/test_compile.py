@@ -9,7 +9,7 @@ from copy import deepcopy
 
 import pytest
 import yaml
-from kfp import components
+from kfp import components, dsl
 
 from components import images
 from pipelines.compile import PIPELINES, compile_all
@@ -149,6 +149,16 @@ def test_accelerators_and_shared_memory_go_to_the_gpu_pools_only(one):
         assert ("/dev/shm" in mounted) is wanted
 
 
+def test_all_that_a_pod_is_made_of_is_text(one):
+    """KFP's driver reads it so, and a number as nothing: a step without its GPU (2.17.0)."""
+    parameters = one[2]["root"]["inputDefinitions"]["parameters"]
+    executors = one[2]["deploymentSpec"]["executors"].values()
+    resources = str([executor["container"]["resources"] for executor in executors])
+    named = set(re.findall(r"pipelinechannel--(\w+)", resources))
+    assert "inference_pool_accelerators" in named
+    assert {parameters[name]["parameterType"] for name in named} == {"STRING"}
+
+
 def test_credentials_come_by_reference_only(one):
     for settings in one[3].values():
         assert [s["secretName"] for s in settings["secretAsEnv"]] == [STORAGE_SECRET]
@@ -259,3 +269,10 @@ def test_here_nobody_waits_for_a_node():
     assert any(task.HasField("retry_policy") for task in spec.root.dag.tasks.values())
     forget_retries(spec)
     assert not any(task.HasField("retry_policy") for task in spec.root.dag.tasks.values())
+
+
+def test_no_limit_reads_the_source_of_its_callers(monkeypatch):
+    """kfp does so for the words of an error, and would take seconds of every command."""
+    monkeypatch.setattr(inspect, "stack", lambda *_: pytest.fail("sources are read"))
+    again = dsl.pipeline(name="again")(PIPELINES["recut"].pipeline_func)
+    assert again.pipeline_spec.root.dag.tasks

@@ -67,7 +67,7 @@ def test_what_kfp_takes_as_parameters_is_an_argument(mine):
     assert given["cpu_pool_tolerations"] == []
     assert (given["cpu_pool_cpus"], given["cpu_pool_requested_cpus"]) == ("6", "6")
     assert given["cpu_pool_memory"] == CPU.memory  # left out, so as it is
-    assert given["inference_pool_accelerators"] == 0
+    assert given["inference_pool_accelerators"] == "0"
     assert given["training_pool_tolerations"] == [{"key": "spot", "operator": "Exists"}]
     assert given["training_pool_requested_cpus"] == "30500m"
     assert given["training_pool_accelerator"] == "amd.com/gpu"
@@ -119,12 +119,12 @@ def test_a_step_that_launches_a_training_goes_where_the_file_puts_the_cpu_pool(m
         "training_pool_selector": {"openmofi/pool": "cpu"},
         "training_pool_tolerations": [{"key": "x"}],
         "training_pool_cpus": "1",
-        "training_pool_accelerators": 0,
+        "training_pool_accelerators": "0",
     }
     applied = load_pools(mine).applied({"run_name": "r", **launching}, inputs)
     assert applied["training_pool_selector"] == {"kind": "any"}
     assert applied["training_pool_tolerations"] == []
-    assert (applied["training_pool_cpus"], applied["training_pool_accelerators"]) == ("1", 0)
+    assert (applied["training_pool_cpus"], applied["training_pool_accelerators"]) == ("1", "0")
     plain = load_pools(mine).applied({"run_name": "r"}, inputs)
     assert plain["training_pool_cpus"] == "32"
     assert plain["training_pool_selector"] == {"openmofi/pool": GPU_TRAINING.name}
@@ -189,5 +189,5 @@ def test_every_sample_can_be_built_with(path):
     assert pools.arguments(built.component_spec.inputs).keys() <= built.component_spec.inputs.keys()
     if path.stem == "cpu-only":
         given = pools.arguments(PIPELINES["full"].component_spec.inputs)
-        assert {v for name, v in given.items() if name.endswith("accelerators")} == {0}
+        assert {v for name, v in given.items() if name.endswith("accelerators")} == {"0"}
         assert {str(v) for name, v in given.items() if name.endswith("selector")} == {"{}"}

@@ -15,9 +15,9 @@ RECIPE = "0123456789abcdef" * 2
 NAMESPACE = "kubeflow-user"
 
 
-def wanted(run: str, count: int = 2) -> dict:
+def wanted(run: str, count: int = 2, image: str = "an-image") -> dict:
     launch = Launch(RECIPE, "s3://b/manifests/x.json", {"max_steps": 3}, "mine", run)
-    return train_job(launch, NodesConfig(count=count), image="an-image")
+    return train_job(launch, NodesConfig(count=count), image=image)
 
 
 def main(url: str, folder: Path, run: str) -> None:

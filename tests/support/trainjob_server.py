@@ -1,8 +1,8 @@
 """A Kubernetes API server for launchers: TrainJobs, pods and logs over HTTP, with faults.
 
 It admits what fits Trainer's CRD, answers as Kubernetes does (a `Status` for every refusal), keeps
-a job that is deleted until its pods are gone, and can be told to fail. What happens to a job is
-for the test to say: it plays the controller.
+the pods of a job that is deleted until they have ended, and can be told to fail. What happens to a
+job is for the test to say: it plays the controller.
 """
 
 import json
@@ -80,6 +80,7 @@ class Cluster:
                 "metadata": {
                     "name": name, "uid": f"u-{name}", "labels": labels, "creationTimestamp": made,
                 },
+                "spec": {"nodeName": "gpu-7"},
                 "status": {"phase": phase},
             }  # fmt: skip
             self.logs[name] = ""
@@ -92,17 +93,19 @@ class Cluster:
                 "phase": "Failed" if code else "Succeeded",
                 "containerStatuses": [{"name": "node", "state": {"terminated": end}}],
             }
+            if "deletionTimestamp" in self.pods[name]["metadata"]:
+                del self.pods[name]
 
     def write(self, name: str, text: str, *, when: datetime | None = None) -> None:
         stamp = f"{when or datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z"
         with self.lock:
             self.logs[name] += "".join(f"{stamp} {line}\n" for line in text.splitlines())
 
-    def remove_job(self) -> None:
+    def remove_job(self, *, keep_pods: bool = False) -> None:
         with self.lock:
             (job,) = self.jobs
             del self.jobs[job]
-            for name in [n for n in self.pods if n.startswith(job)]:
+            for name in [n for n in self.pods if n.startswith(job) and not keep_pods]:
                 del self.pods[name]
 
     # What a client is answered
@@ -112,6 +115,8 @@ class Cluster:
         if kind == "trainjobs":
             if not self.installed:
                 return 404, "404 page not found"
+            if verb == "create":
+                assert query["fieldValidation"] == ["Strict"]  # else what is unknown is dropped
             return getattr(self, f"_{verb}_job")(name, body)
         if not name:
             wanted = dict(one.split("=") for one in query["labelSelector"][0].split(","))
@@ -128,6 +133,9 @@ class Cluster:
         try:
             check(body, self.crd)
         except jsonschema.ValidationError as error:
+            if error.validator == "additionalProperties":
+                message = f"strict decoding error: unknown field: {error.message}"
+                return 400, _status(400, "BadRequest", message)
             return 422, _status(422, "Invalid", error.message)
         if name in self.jobs:
             message = f'trainjobs.trainer.kubeflow.org "{name}" already exists'
@@ -148,11 +156,13 @@ class Cluster:
         if status == 200:
             if body["preconditions"]["uid"] != found["metadata"]["uid"]:
                 return 409, _status(409, "Conflict", "the UID in the precondition is another")
-            assert body["propagationPolicy"] == "Foreground"
-            if any(pod["status"]["phase"] == "Running" for pod in self._pods_of(name)):
-                found["metadata"]["deletionTimestamp"] = "2026-11-29T00:01:00Z"
-            else:
-                self.remove_job()
+            assert body["propagationPolicy"] == "Background"
+            del self.jobs[name]
+            for pod in self._pods_of(name):
+                if pod["status"]["phase"] == "Running":
+                    pod["metadata"]["deletionTimestamp"] = "2026-11-29T00:06:00Z"
+                else:
+                    del self.pods[pod["metadata"]["name"]]
         return status, found
 
     def _pods_of(self, job: str) -> list[Object]:

@@ -35,6 +35,9 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _METHODS = {"create": "POST", "get": "GET", "list": "GET", "delete": "DELETE"}
 _PASSING = frozenset({0, 429, 500, 502, 503, 504})  # 0: no whole answer came
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
+# The server hands a log on from the pod's node. A node that does not answer is a 500, for as long
+# as it is lost: its job's end must be seen meanwhile.
+_LOG_PATIENCE_S = 20.0
 
 
 class KubernetesError(OpenMofiError):
@@ -43,6 +46,11 @@ class KubernetesError(OpenMofiError):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same call may well be answered later."""
+        return self.status in _PASSING
 
 
 @dataclass(frozen=True)
@@ -107,9 +115,14 @@ class Kubernetes:
         )
 
     def create_job(self, job: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Make a job; None if there is one of its name."""
+        """Make a job; None if there is one of its name.
+
+        A field that the cluster's Trainer does not have is refused. Unasked, the server would drop
+        it, and a job without its limit of time, say, would be made.
+        """
+        strictly = {"fieldValidation": "Strict"}
         try:
-            return self._object("create", "trainjobs", body=job)
+            return self._object("create", "trainjobs", body=job, query=strictly)
         except KubernetesError as error:
             if error.status == 409:
                 return None
@@ -122,12 +135,13 @@ class Kubernetes:
     def delete_job(self, name: str, uid: str) -> None:
         """Take that very job away; nothing happens if it is gone or another one.
 
-        It stays, marked, until its last pod has ended: no two jobs of a name ever write at once.
+        It is gone at once, and its pods are told to end; they are listed until they have. A job
+        that stayed until then would be given new pods meanwhile: Trainer 2.3 looks at no deletion.
         """
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": "Foreground",
+            "propagationPolicy": "Background",
             "preconditions": {"uid": uid},
         }
         try:
@@ -143,7 +157,11 @@ class Kubernetes:
         return list(found.get("items") or [])
 
     def log_of(self, pod: str, **query: str) -> str | None:
-        """A node's log; None while its container has not begun, or if the pod is gone."""
+        """A node's log; None while its container has not begun, or if the pod is gone.
+
+        Raises:
+            KubernetesError: Refused, or its machine does not answer; in the second case `passing`.
+        """
         options = {"container": "node", "timestamps": "true", **query}
         try:
             return self._call("get", "pods/log", pod, query=options).decode(errors="replace")
@@ -168,6 +186,9 @@ class Kubernetes:
                 return None
             raise
 
+    def _patience_s(self, resource: str) -> float:
+        return min(self.patience_s, _LOG_PATIENCE_S) if resource == "pods/log" else self.patience_s
+
     def _object(self, verb: str, resource: str, name: str = "", **sent: Any) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._call(verb, resource, name, **sent))
         return found
@@ -185,7 +206,7 @@ class Kubernetes:
         if (group, resource, verb) not in RIGHTS:
             raise ValueError(f"no right is asked for to {verb} {resource}")
         path = self._path(group, resource, name)
-        end, wait = time.monotonic() + self.patience_s, _FIRST_WAIT_S
+        end, wait = time.monotonic() + self._patience_s(resource), _FIRST_WAIT_S
         while True:
             status, data = self._send(_METHODS[verb], path, is_log=resource == "pods/log", **sent)
             if 200 <= status < 300:
@@ -230,12 +251,13 @@ class Kubernetes:
         told = _message(data)
         if not status:
             return KubernetesError(f"{where}, can't be reached to {what}: {told}")
-        fix = _FIXES.get(status, "")
+        fix = "" if _ADMISSION in told else _FIXES.get(status, "")
         if status == 404 and what.startswith("create"):
             fix = "; is Kubeflow Trainer 2.2 or later installed?"
         return KubernetesError(f"{where}, refused to {what} ({status}): {told}{fix}", status)
 
 
+_ADMISSION = "admission webhook"  # whose refusals are 403 too, and say themselves what is wrong
 _FIXES = {
     401: "; is the pod's service account still there?",
     403: "; k8s/gpu has the role that a launcher needs, of the service account openmofi-pipeline",

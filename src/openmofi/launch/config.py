@@ -20,8 +20,9 @@ class NodesConfig(Section):
     count: int = Field(1, ge=1)
     queue: Name | None = None  # Kueue's LocalQueue that the job waits in; null: none
     runtime: Name = "openmofi-torch"  # a ClusterTrainingRuntime
-    # One node's. The defaults are those of the pool gpu-training.
-    cpus: Quantity = "16"
+    # One node's. The defaults are what a step asks of the pool gpu-training: requests are limits
+    # here, so no node's whole number of CPUs, of which it offers its pods less.
+    cpus: Quantity = "14"
     memory: Quantity = "64Gi"
     accelerator: str = Field("nvidia.com/gpu", pattern=r"^[-a-z0-9.]+/[-A-Za-z0-9._]+$")
     accelerators: int = Field(1, ge=0)

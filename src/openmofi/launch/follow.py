@@ -11,7 +11,12 @@ from typing import Any
 from openmofi.errors import OpenMofiError
 from openmofi.launch.api import Kubernetes, KubernetesError
 from openmofi.launch.job import RUN_ANNOTATION
-from openmofi.launch.node_log import NodeLog, describe_failure, describe_pods
+from openmofi.launch.node_log import (
+    NodeLog,
+    describe_failure,
+    describe_pods,
+    describe_remains,
+)
 from openmofi.progress import say
 
 _EXIT_TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
@@ -74,24 +79,30 @@ class Following:
 
     def _make_or_find(self) -> str:
         """Have a job that runs; or its result, if another launcher has seen one through by now."""
-        deadline = time.monotonic() + _GONE_S
+        deadline, waits_for = time.monotonic() + _GONE_S, ""
         while True:
             if uri := self.result():
                 return uri
-            if self.api.create_job(self.wanted) is not None:
-                say(f"TrainJob {self.name}: made, {_nodes(self.wanted)} nodes")
-                return ""
             found = self.api.job(self.name)
-            if found is None:
-                continue  # gone since
-            if not _ended(found) and not _leaving(found):
+            if found and not _ended(found) and not _leaving(found):
                 self._tell_found(found)
                 return ""
-            if not _leaving(found):
+            if found and not _leaving(found):
                 say(f"TrainJob {self.name}: an earlier one has ended; made anew")
                 self.api.delete_job(self.name, found["metadata"]["uid"])
+            elif not found:
+                # Two jobs of a recipe must not write at once, and JobSet's objects have the name.
+                before, waits_for = waits_for, describe_remains(self.api.pods_of(self.name))
+                if not waits_for:
+                    if self.api.create_job(self.wanted) is not None:
+                        say(f"TrainJob {self.name}: made, {_nodes(self.wanted)} nodes")
+                        return ""
+                    continue  # by another launcher, just now
+                if waits_for != before:
+                    say(f"TrainJob {self.name}: waits for an earlier one's end: {waits_for}")
             if time.monotonic() > deadline:
-                raise TrainJobError(f"TrainJob {self.name}: an earlier one does not go away")
+                told = f"TrainJob {self.name}: an earlier one does not go away"
+                raise TrainJobError(f"{told}: {waits_for}".rstrip(": "))
             time.sleep(self.poll_s)
 
     def _tell_found(self, found: Mapping[str, Any]) -> None:

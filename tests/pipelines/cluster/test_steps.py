@@ -88,7 +88,8 @@ def test_progress_tells_each_change_once(kfp, api, failed):
 
 def test_status_shows_pods_and_what_holds_them_up(api, failed, kubectl):
     waiting = {"waiting": {"reason": "ImagePullBackOff"}}
-    no_room = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes: no\nGPU"}
+    said = "0/3 nodes: no\nGPU. preemption: 0/3 nodes: it would not help."
+    no_room = {"type": "PodScheduled", "status": "False", "message": said}
     killed = {"terminated": {"reason": "OOMKilled"}}
     found = [
         pod("a", "toy.root.make.executor", phase="Pending", containerStatuses=[{"state": waiting}]),
@@ -102,12 +103,20 @@ def test_status_shows_pods_and_what_holds_them_up(api, failed, kubectl):
     text = show.describe(api, failed, "team-a")
     rows = [line.split(maxsplit=3) for line in text.splitlines()]
     assert ["make-one", "succeeded", "90", "a Pending: ImagePullBackOff"] in rows
-    assert "b Pending: 0/3 nodes: no GPU" in text
+    assert [line for line in text.splitlines() if line.endswith("  b Pending: 0/3 nodes: no GPU")]
     assert "c Failed: OOMKilled" in text
     assert "d Succeeded" not in text
     assert "failed: make-many failed (exit code 2); workflow failed" in text
     asked = (folder / "calls").read_text()
     assert asked == f"-n team-a get pods -l pipeline/runid={failed.run_id} -o json\n"
+
+
+def test_status_tells_of_argos_and_kfps_own_containers_too(api, failed, kubectl):
+    unpulled = [{"state": {"waiting": {"reason": "ErrImagePull"}}}]
+    starting = [{"state": {"waiting": {"reason": "PodInitializing"}}}]
+    statuses = {"initContainerStatuses": unpulled, "containerStatuses": starting}
+    kubectl(pods=[pod("a", "toy.root.make.executor", phase="Pending", **statuses)])
+    assert "a Pending: ErrImagePull, PodInitializing" in show.describe(api, failed, "team-a")
 
 
 def test_status_without_kubectl_says_so_and_shows_the_rest(api, failed, kubectl):

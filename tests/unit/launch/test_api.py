@@ -83,6 +83,15 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
         Kubernetes(place, patience_s=0).own_image()
 
 
+def test_a_job_that_trainers_admission_refuses_is_told_without_a_word_of_rights(
+    kubernetes: Kubernetes, cluster: Cluster
+) -> None:
+    why = 'admission webhook "validator.trainjob.trainer.kubeflow.org" denied it: no runtime'
+    cluster.fault = first(9, (403, why))
+    with pytest.raises(KubernetesError, match=r"create trainjobs \(403\): .*: no runtime$"):
+        kubernetes.create_job(wanted("a"))
+
+
 @pytest.mark.parametrize(
     ("status", "told"),
     [
@@ -114,7 +123,7 @@ def test_what_does_not_fit_the_crd_is_refused_by_name(
 ) -> None:
     job = wanted("a")
     job["spec"]["trainer"]["numNods"] = 2
-    with pytest.raises(KubernetesError, match=r"\(422\).*numNods"):
+    with pytest.raises(KubernetesError, match=r"\(400\).*unknown field.*numNods"):
         kubernetes.create_job(job)
 
 

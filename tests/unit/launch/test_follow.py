@@ -1,68 +1,17 @@
 """Scope: one job from its making to its end, in this process, with a controller played by hand."""
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from openmofi.launch.api import Kubernetes, KubernetesError
-from openmofi.launch.follow import Following, TrainJobError
-from support.trainjob_launcher import RECIPE, wanted
+from openmofi.launch.api import KubernetesError
+from openmofi.launch.follow import TrainJobError
+from support.followed_jobs import MODEL, NAME, Told, finish, started
 from support.trainjob_server import Cluster, wait_until
-
-NAME = f"openmofi-{RECIPE}"
-MODEL = "s3://b/manifests/model/m.json"
-
-
-class Told:
-    """What was said, as it is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, line: str) -> None:
-        self.lines.append(line)
-
-    def has(self, part: str) -> bool:
-        return any(part in line for line in self.lines)
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    lines = Told()
-    for module in ("follow", "node_log"):
-        monkeypatch.setattr(f"openmofi.launch.{module}.say", lines)
-    return lines
-
-
-@pytest.fixture
-def launch(
-    kubernetes: Kubernetes, tmp_path: Path, cluster: Cluster
-) -> Iterator[Callable[..., "Future[str]"]]:
-    """Start a launcher in a thread."""
-    model = tmp_path / "model"
-
-    def start(run: str = "a", count: int = 2) -> "Future[str]":
-        result = lambda: model.read_text() if model.exists() else ""  # noqa: E731
-        return pool.submit(Following(kubernetes, wanted(run, count), result, 0.01).run)
-
-    with ThreadPoolExecutor(4) as pool:
-        yield start
-        cluster.fault = lambda *_: (403, "the test is over")  # no thread outlives it
-
-
-def started(cluster: Cluster) -> str:
-    wait_until(lambda: bool(cluster.jobs))
-    return cluster.start_node(0)
-
-
-def finish(cluster: Cluster, tmp_path: Path, pod: str) -> None:
-    cluster.end_node(pod, 0, at="2026-11-29T00:10:00Z")
-    (tmp_path / "model").write_text(MODEL)
-    cluster.set_condition("Complete", "all jobs are complete")
 
 
 def test_a_job_is_made_followed_and_taken_away(
@@ -215,22 +164,23 @@ def test_two_launchers_at_once_have_one_job_and_one_result(
     assert cluster.made == 1
 
 
-def test_an_earlier_job_that_failed_is_made_anew_once_its_pods_are_gone(
-    launch: Callable[..., "Future[str]"], cluster: Cluster, told: Told, tmp_path: Path
+def test_a_node_that_failed_and_one_that_is_to_end_are_said_before_the_job_has_failed(
+    launch: Callable[..., "Future[str]"], cluster: Cluster, told: Told
 ) -> None:
-    cluster.answer("create", "trainjobs", "", "", wanted("a"), {})
-    pod = cluster.start_node(0)  # still saving what it has
-    cluster.set_condition("Failed", "a node was lost")
-    runs = [launch(), launch()]
-    wait_until(lambda: "deletionTimestamp" in cluster.jobs[NAME]["metadata"])
-    looks = len(cluster.calls)
-    wait_until(lambda: len(cluster.calls) > looks + 6)
-    assert cluster.made == 1
-    cluster.end_node(pod, 143, at="2026-11-29T00:00:09Z")
-    cluster.remove_job()
-    finish(cluster, tmp_path, started(cluster))
-    assert [run.result(60) for run in runs] == [MODEL] * 2
-    assert cluster.made == 2
+    run = launch()
+    first = started(cluster)
+    second = cluster.start_node(1)
+    cluster.end_node(second, 1, at="2026-11-29T00:00:08Z")
+    cluster.pods[first]["metadata"]["deletionTimestamp"] = "2026-11-29T00:05:08Z"
+    wait_until(
+        lambda: told.has(
+            f"1 of 2 nodes have started; {second} has failed: Error, exit code 1; "
+            f"{first} on gpu-7 is to end by 2026-11-29T00:05:08Z"
+        )
+    )
+    cluster.set_condition("Failed", "jobset failed")
+    with pytest.raises(TrainJobError, match="exit code 1"):
+        run.result(60)
 
 
 def test_a_complete_job_without_a_model_is_no_success(

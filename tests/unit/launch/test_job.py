@@ -86,7 +86,7 @@ def test_each_accelerator_is_a_rank_and_requests_are_limits() -> None:
     assert (trainer["numNodes"], trainer["numProcPerNode"]) == (4, 8)
     assert trainer["resourcesPerNode"]["requests"] == trainer["resourcesPerNode"]["limits"]
     assert trainer["resourcesPerNode"]["limits"] == {
-        "cpu": "16", "memory": "500Gi", "nvidia.com/gpu": "8",
+        "cpu": "14", "memory": "500Gi", "nvidia.com/gpu": "8",
     }  # fmt: skip
 
 
@@ -105,10 +105,11 @@ def test_the_job_ends_by_itself_where_nobody_watches_it() -> None:
     assert job(hours=2)["spec"]["activeDeadlineSeconds"] == 7200
 
 
-def test_by_default_a_node_takes_what_the_pool_gives_a_step() -> None:
-    values = {k: v for k, (_, v, _) in GPU_TRAINING.parameters().items()}
-    for name in ("cpus", "memory", "accelerator", "accelerators"):
-        assert getattr(NodesConfig(), name) == values[f"training_pool_{name}"]
+def test_by_default_a_node_takes_what_a_step_asks_of_the_pool() -> None:
+    nodes = NodesConfig()
+    assert nodes.cpus == GPU_TRAINING.requested_cpus  # the limit would be a whole node
+    for name in ("memory", "accelerator", "accelerators"):
+        assert getattr(nodes, name) == getattr(GPU_TRAINING, name)
 
 
 def test_the_runtime_is_ours_with_pool_secrets_and_shared_memory() -> None:
