@@ -2,6 +2,7 @@
 
 import builtins
 import contextlib
+import copy
 import json
 import logging
 import os
@@ -68,10 +69,13 @@ def run_locally(
     runner.prepare(folder)
     threads = max(1, (os.cpu_count() or 1) // min(groups, LOOP_WIDTH))
     steps = Steps(folder, task_titles(pipeline.pipeline_spec), threads)
-    forget_retries(pipeline.pipeline_spec)
     kfp_folder = str(folder / "kfp")
     local.init(runner.kfp_runner(), kfp_folder, raise_on_error=True, enable_caching=False)
-    with _in_charge(steps, folder / "orchestrator.log"), runner.serving(steps):
+    with (
+        without_retries(pipeline.pipeline_spec),
+        _in_charge(steps, folder / "orchestrator.log"),
+        runner.serving(steps),
+    ):
         try:
             pipeline(**arguments)
         except RuntimeError:
@@ -95,10 +99,16 @@ def task_titles(spec: Any) -> dict[str, str]:
     }
 
 
-def forget_retries(spec: Any) -> None:
+@contextlib.contextmanager
+def without_retries(spec: Any) -> Iterator[None]:
     """Take them off a graph: they are for nodes that vanish, and here nobody waits for a node."""
+    whole = copy.deepcopy(spec)
     for task in _tasks(spec):
         task.ClearField("retry_policy")
+    try:
+        yield
+    finally:
+        spec.CopyFrom(whole)
 
 
 def _tasks(spec: Any) -> Iterator[Any]:
