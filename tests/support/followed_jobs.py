@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from support.trainjob_launcher import RECIPE
-from support.trainjob_server import Cluster, wait_until
+from support.trainjob_server import Cluster
+from support.waiting import wait_for
 
 NAME = f"openmofi-{RECIPE}"
 MODEL = "s3://b/manifests/model/m.json"
@@ -23,7 +24,7 @@ class Told:
 
 
 def started(cluster: Cluster) -> str:
-    wait_until(lambda: bool(cluster.jobs))
+    wait_for(lambda: bool(cluster.jobs))
     return cluster.start_node(0)
 
 

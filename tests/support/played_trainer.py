@@ -5,7 +5,8 @@ from typing import Any
 
 from support.control_plane import ControlPlane
 from support.manifests import render, templates
-from support.run_namespaces import create, set_status, wait_for
+from support.run_namespaces import create, end_container, set_status
+from support.waiting import wait_for
 
 Object = dict[str, Any]
 
@@ -71,17 +72,7 @@ class Trainer:
         set_status(self.plane, self.namespace, "pod", pod, {"phase": "Running"})
 
     def end(self, pod: str, code: int, reason: str = "Completed") -> None:
-        ended = {
-            "exitCode": code, "reason": reason,
-            "startedAt": "2026-11-29T00:00:00Z", "finishedAt": "2026-11-29T00:10:00Z",
-        }  # fmt: skip
-        container = {
-            "name": "node", "state": {"terminated": ended}, "image": "i", "imageID": "i",
-            "ready": False, "restartCount": 0,
-        }  # fmt: skip
-        phase = "Failed" if code else "Succeeded"
-        status = {"phase": phase, "containerStatuses": [container]}
-        set_status(self.plane, self.namespace, "pod", pod, status)
+        end_container(self.plane, self.namespace, pod, code, reason, "2026-11-29T00:10:00Z")
 
     def let_go(self, pod: str) -> None:
         """Its kubelet says that it has ended, within its grace period."""

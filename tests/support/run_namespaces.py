@@ -1,17 +1,18 @@
 """A namespace of runs on a real API server: k8s/overlays/gpu without its servers and jobs."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from support.applied import restricted_namespace
 from support.control_plane import ControlPlane
 from support.manifests import of_kind, render
+from support.waiting import wait_for
 
 Object = dict[str, Any]
 _KINDS = ("ServiceAccount", "Role", "RoleBinding", "ResourceQuota", "LimitRange")
+BEGUN = "2026-11-29T00:00:00Z"  # when played containers began
 
 
 @contextmanager
@@ -45,10 +46,14 @@ def set_status(plane: ControlPlane, namespace: str, kind: str, name: str, status
     plane.kubectl("-n", namespace, *words)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What the condition gives, once it gives anything."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.2)
-    return found
+def end_container(
+    plane: ControlPlane, namespace: str, pod: str, code: int, reason: str, at: str
+) -> None:
+    """What the kubelet of a node of a training job writes when its container has ended."""
+    ended = {"exitCode": code, "reason": reason, "startedAt": BEGUN, "finishedAt": at}
+    container = {
+        "name": "node", "state": {"terminated": ended}, "image": "i", "imageID": "i",
+        "ready": False, "restartCount": 0,
+    }  # fmt: skip
+    phase = "Failed" if code else "Succeeded"
+    set_status(plane, namespace, "pod", pod, {"phase": phase, "containerStatuses": [container]})

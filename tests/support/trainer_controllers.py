@@ -21,7 +21,7 @@ from support.control_plane import ControlPlane
 from support.control_plane import lacking as lacking_control_plane
 from support.crds import definition
 from support.stacks import ports_in_a_row
-from support.trainjob_server import wait_until
+from support.waiting import wait_for
 
 TRAINER, JOBSET = "trainer-controller-manager", "jobset-controller-manager"
 _PODS_OF_JOBSETS = {
@@ -75,7 +75,7 @@ def trainer_controllers(plane: ControlPlane, folder: Path) -> Iterator[None]:
             settings = _settings(program, ports[program], health[program])
             _start(program, settings, plane, folder, stack)
         for port in health.values():
-            wait_until(lambda port=port: _ready(port))
+            wait_for(lambda port=port: _ready(port))
         _create(plane, _webhooks(ports, certificate))
         yield
 

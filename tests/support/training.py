@@ -4,13 +4,13 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image, ImageDraw
 
 from openmofi.keys import hash_file, hash_json
@@ -18,6 +18,7 @@ from openmofi.records import TRAINING_SAMPLES, VOCABULARY, from_rows
 from openmofi.shards import write_tar
 from openmofi.storage import Store, open_store
 from openmofi.versions import write_manifest
+from support.mlflow_databases import new_database
 
 COLOURS = {
     "red": (220, 30, 30),
@@ -26,7 +27,6 @@ COLOURS = {
     "yellow": (230, 210, 30),
 }
 SHAPES = ("disc", "square")
-_PATIENCE_S = 20
 CLASSES = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
 
 # What publishing is told of a run that nobody has run.
@@ -193,8 +193,16 @@ class RemoteStore:
         return self.store.get_range(key, offset, length)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def short_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Options of four steps of a small model, whose file has a name that a shell would change."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_database(folder))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    backbone = folder / "$(HOME).json"
+    backbone.write_text(json.dumps(SMALL_TRANSFORMER))
+    return {
+        "backbone": str(backbone),
+        "max_steps": 4,
+        "batch_size": 24,
+        "warmup_steps": 1,
+        "log_every": 1,
+    }

@@ -16,9 +16,10 @@ from support import pod_launcher
 from support.control_plane import ControlPlane
 from support.fake_nodes import Kind, Kubelet, kubelet, nodes
 from support.manifests import named, render
-from support.run_namespaces import create, run_namespace, set_status, wait_for
+from support.run_namespaces import BEGUN, create, end_container, run_namespace, set_status
 from support.trainer_controllers import trainer_controllers
 from support.trainjob_launcher import RECIPE
+from support.waiting import wait_for
 
 Object = dict[str, Any]
 Launcher = subprocess.Popen[str]
@@ -27,7 +28,6 @@ IMAGE = "registry.example/openmofi-training-python@sha256:" + "0" * 64
 OWN_POD = "wf-a-run-train-model"
 # What Trainer and JobSet make of a job.
 MADE = "trainjobs,jobsets,jobs,pods,services"
-GONE = "2026-11-29T00:00:00Z"
 
 
 @dataclass
@@ -91,16 +91,9 @@ class Team:
             set_status(self.plane, self.namespace, "pod", name, {"phase": "Running"})
         return names
 
-    def end(self, pod: str, code: int, reason: str = "Error", at: str = GONE) -> None:
+    def end(self, pod: str, code: int, reason: str = "Error", at: str = BEGUN) -> None:
         """Its kubelet says that its container has ended."""
-        ended = {"exitCode": code, "reason": reason, "startedAt": GONE, "finishedAt": at}
-        container = {
-            "name": "node", "state": {"terminated": ended}, "image": "i", "imageID": "i",
-            "ready": False, "restartCount": 0,
-        }  # fmt: skip
-        phase = "Failed" if code else "Succeeded"
-        status = {"phase": phase, "containerStatuses": [container]}
-        set_status(self.plane, self.namespace, "pod", pod, status)
+        end_container(self.plane, self.namespace, pod, code, reason, at)
 
     def let_go(self, *pods: str) -> None:
         """Their kubelet says that they have ended as they were told to."""

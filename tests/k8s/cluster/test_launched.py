@@ -22,9 +22,10 @@ from support.fake_nodes import Kind, Kubelet, kubelet, nodes
 from support.kfp_pods import step_pods
 from support.manifests import K8S
 from support.played_trainer import Trainer
-from support.run_namespaces import create, run_namespace, wait_for
+from support.run_namespaces import create, run_namespace
 from support.runbooks import blocks
 from support.trainjob_launcher import RECIPE
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
 

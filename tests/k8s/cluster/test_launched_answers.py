@@ -20,9 +20,10 @@ from support.control_plane import ControlPlane
 from support.crds import definition
 from support.fake_nodes import Kind, nodes
 from support.played_trainer import Trainer
-from support.run_namespaces import run_namespace, wait_for
+from support.run_namespaces import run_namespace
 from support.trainjob_launcher import RECIPE, wanted
 from support.trainjob_server import NAMESPACE, Cluster, serve
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
 

@@ -23,7 +23,8 @@ from support.control_plane import ControlPlane
 from support.fake_nodes import Kind, nodes
 from support.kfp_pods import step_pods
 from support.manifests import named, render, templates
-from support.run_namespaces import clear, create, run_namespace, set_status, wait_for
+from support.run_namespaces import clear, create, run_namespace, set_status
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
 

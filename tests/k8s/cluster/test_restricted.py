@@ -13,7 +13,7 @@ import pytest
 from support.applied import checkout
 from support.control_plane import ControlPlane, lacking
 from support.manifests import Object, containers, named, render, templates
-from support.run_namespaces import wait_for
+from support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.cluster,

@@ -21,7 +21,8 @@ from support.fake_nodes import Kind, Kubelet, kubelet, nodes
 from support.kfp_calls import KfpServer
 from support.kfp_pods import step_pods
 from support.kfp_server import serving_kfp
-from support.run_namespaces import clear, create, run_namespace, set_status, wait_for
+from support.run_namespaces import clear, create, run_namespace, set_status
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
 

@@ -10,9 +10,9 @@ from openmofi.launch.config import NodesConfig
 from openmofi.launch.job import train_job
 from support.control_plane import ControlPlane
 from support.manifests import render, templates
-from support.run_namespaces import wait_for
 from support.trainer_controllers import lacking
 from support.training_team import IMAGE, NAME, Team, launch_of, made, training_team
+from support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.cluster,

@@ -9,9 +9,10 @@ import pytest
 
 from openmofi.launch.config import NodesConfig
 from support.control_plane import ControlPlane
-from support.run_namespaces import set_status, wait_for
+from support.run_namespaces import set_status
 from support.trainer_controllers import lacking
 from support.training_team import NAME, Team, made, training_team
+from support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.cluster,

@@ -3,7 +3,6 @@
 The pods that they make are run as processes of this machine, over gloo.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,12 @@ from openmofi.storage import open_store
 from openmofi.training.run import train_model as train_here
 from openmofi.versions import read_manifest
 from support.control_plane import ControlPlane
-from support.mlflow_databases import new_database
-from support.run_namespaces import wait_for
 from support.running_pods import running_pods
 from support.stacks import ports_in_a_row
 from support.trainer_controllers import lacking
-from support.training import SMALL_TRANSFORMER, make_samples, write_training_shards
+from support.training import make_samples, short_training, write_training_shards
 from support.training_team import Team, training_team
+from support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.cluster,
@@ -40,16 +38,7 @@ def team(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_database(tmp_path))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    (tmp_path / "$(HOME).json").write_text(json.dumps(SMALL_TRANSFORMER))
-    return {
-        "backbone": str(tmp_path / "$(HOME).json"),
-        "max_steps": 4,
-        "batch_size": 24,
-        "warmup_steps": 1,
-        "log_every": 1,
-    }
+    return short_training(tmp_path, monkeypatch)
 
 
 def test_two_nodes_train_the_run_that_one_process_would(

@@ -11,7 +11,8 @@ import pytest
 from openmofi.launch.api import KubernetesError
 from openmofi.launch.follow import TrainJobError
 from support.followed_jobs import MODEL, NAME, Told, finish, started
-from support.trainjob_server import Cluster, wait_until
+from support.trainjob_server import Cluster
+from support.waiting import wait_for
 
 
 def test_a_job_is_made_followed_and_taken_away(
@@ -20,7 +21,7 @@ def test_a_job_is_made_followed_and_taken_away(
     run = launch()
     pod = started(cluster)
     cluster.write(pod, "step 1/3")
-    wait_until(lambda: told.has("step 1/3"))
+    wait_for(lambda: told.has("step 1/3"))
     cluster.write(pod, "step 2/3\nstep 3/3")
     finish(cluster, tmp_path, pod)
     assert run.result(60) == MODEL
@@ -40,10 +41,10 @@ def test_lines_of_one_moment_are_told_once_each(
     pod = started(cluster)
     for number in range(6):
         cluster.write(pod, f"line {number}", when=now + timedelta(microseconds=number // 4))
-        wait_until(lambda number=number: told.has(f"line {number}"))  # type: ignore[misc]
+        wait_for(lambda number=number: told.has(f"line {number}"))  # type: ignore[misc]
     cluster.logs[pod] += "2026-11-29T00:00:01.000000000Z half a"
     looks = len(cluster.calls)
-    wait_until(lambda: len(cluster.calls) > looks + 6)
+    wait_for(lambda: len(cluster.calls) > looks + 6)
     assert not told.has("half a")
     finish(cluster, tmp_path, pod)
     run.result(60)
@@ -57,10 +58,10 @@ def test_a_pod_that_was_started_again_is_read_from_its_beginning(
 ) -> None:
     run = launch()
     cluster.write(started(cluster), "of the first", when=datetime(2026, 11, 29, tzinfo=UTC))
-    wait_until(lambda: told.has("of the first"))
+    wait_for(lambda: told.has("of the first"))
     second = cluster.start_node(0)
     cluster.write(second, "of the second", when=datetime(2026, 11, 28, tzinfo=UTC))
-    wait_until(lambda: told.has("of the second"))
+    wait_for(lambda: told.has("of the second"))
     finish(cluster, tmp_path, second)
     run.result(60)
 
@@ -102,7 +103,7 @@ def test_a_job_that_failed_without_a_pod_says_so(
     launch: Callable[..., "Future[str]"], cluster: Cluster, told: Told
 ) -> None:
     run = launch()
-    wait_until(lambda: bool(cluster.jobs))
+    wait_for(lambda: bool(cluster.jobs))
     cluster.set_condition("Failed", "runtime not supported")
     with pytest.raises(TrainJobError, match="runtime not supported; no pod of it is left"):
         run.result(60)
@@ -113,9 +114,9 @@ def test_a_job_in_a_queue_is_waited_for_and_that_is_said_once(
 ) -> None:
     cluster.on_made = lambda job: cluster.set_condition("Suspended", "TrainJob is suspended")
     run = launch()
-    wait_until(lambda: told.has("waits until it is let go: TrainJob is suspended"))
+    wait_for(lambda: told.has("waits until it is let go: TrainJob is suspended"))
     looks = len(cluster.calls)
-    wait_until(lambda: len(cluster.calls) > looks + 6)
+    wait_for(lambda: len(cluster.calls) > looks + 6)
     assert sum("waits until" in line for line in told.lines) == 1
     assert not run.done()
     cluster.set_condition("Suspended", holds=False)
@@ -133,10 +134,10 @@ def test_what_a_node_waits_for_is_said(
         "phase": "Pending",
         "conditions": [{"type": "PodScheduled", "status": "False", "message": why}],
     }
-    wait_until(lambda: told.has(f"0 of 2 nodes have started; {pod}: {why}"))
+    wait_for(lambda: told.has(f"0 of 2 nodes have started; {pod}: {why}"))
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
     cluster.pods[pod]["status"] = {"phase": "Pending", "containerStatuses": [{"state": waiting}]}
-    wait_until(lambda: told.has(f"{pod}: ImagePullBackOff, no such image"))
+    wait_for(lambda: told.has(f"{pod}: ImagePullBackOff, no such image"))
     finish(cluster, tmp_path, pod)
     run.result(60)
 
@@ -157,7 +158,7 @@ def test_two_launchers_at_once_have_one_job_and_one_result(
 ) -> None:
     runs = [launch("a"), launch("b", count=3), launch("a")]
     pod = started(cluster)
-    wait_until(lambda: sum("followed" in line for line in told.lines) == 2)
+    wait_for(lambda: sum("followed" in line for line in told.lines) == 2)
     assert told.has("nodes were asked for; it keeps its")
     finish(cluster, tmp_path, pod)
     assert [run.result(60) for run in runs] == [MODEL] * 3
@@ -172,7 +173,7 @@ def test_a_node_that_failed_and_one_that_is_to_end_are_said_before_the_job_has_f
     second = cluster.start_node(1)
     cluster.end_node(second, 1, at="2026-11-29T00:00:08Z")
     cluster.pods[first]["metadata"]["deletionTimestamp"] = "2026-11-29T00:05:08Z"
-    wait_until(
+    wait_for(
         lambda: told.has(
             f"1 of 2 nodes have started; {second} has failed: Error, exit code 1; "
             f"{first} on gpu-7 is to end by 2026-11-29T00:05:08Z"
@@ -201,7 +202,7 @@ def test_an_api_server_that_is_away_for_a_moment_costs_nothing(
     away = threading.Event()
     cluster.fault = lambda *_: None if away.is_set() else (503, "restarting")
     looks = len(cluster.calls)
-    wait_until(lambda: len(cluster.calls) > looks + 2)
+    wait_for(lambda: len(cluster.calls) > looks + 2)
     away.set()
     finish(cluster, tmp_path, pod)
     assert run.result(60) == MODEL

@@ -11,7 +11,8 @@ import pytest
 
 from support import trainjob_launcher
 from support.trainjob_launcher import RECIPE
-from support.trainjob_server import Cluster, wait_until
+from support.trainjob_server import Cluster
+from support.waiting import wait_for
 
 NAME = f"openmofi-{RECIPE}"
 MODEL = "s3://b/manifests/model/m.json"
@@ -39,13 +40,13 @@ def launch(url: str, tmp_path: Path) -> Iterator[Callable[..., Launcher]]:
 def following(cluster: Cluster) -> None:
     """Wait until a launcher reads the log."""
     before = len(cluster.calls)
-    wait_until(lambda: ("", "pods/log", "get") in cluster.calls[before:])
+    wait_for(lambda: ("", "pods/log", "get") in cluster.calls[before:])
 
 
 def following_one(launch: Callable[..., Launcher], cluster: Cluster) -> Launcher:
     """A launcher that reads the log of its job's first node."""
     process = launch()
-    wait_until(lambda: bool(cluster.jobs))
+    wait_for(lambda: bool(cluster.jobs))
     cluster.start_node(0)
     following(cluster)
     return process
@@ -55,7 +56,7 @@ def test_one_job_survives_a_launcher_that_is_killed_and_the_next_has_its_result(
     launch: Callable[..., Launcher], cluster: Cluster, tmp_path: Path
 ) -> None:
     first = launch()
-    wait_until(lambda: bool(cluster.jobs))
+    wait_for(lambda: bool(cluster.jobs))
     pod = cluster.start_node(0)
     cluster.write(pod, "step 1/3")
     following(cluster)
@@ -92,7 +93,7 @@ def test_a_launcher_that_found_anothers_job_leaves_it(
     launch: Callable[..., Launcher], cluster: Cluster
 ) -> None:
     launch("a")
-    wait_until(lambda: bool(cluster.jobs))
+    wait_for(lambda: bool(cluster.jobs))
     cluster.start_node(0)
     guest = launch("b")
     assert "made by run a; followed" in (guest.stderr.readline() if guest.stderr else "")

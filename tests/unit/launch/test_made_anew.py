@@ -9,7 +9,8 @@ import pytest
 from openmofi.launch.follow import TrainJobError
 from support.followed_jobs import MODEL, NAME, Told, finish, started
 from support.trainjob_launcher import wanted
-from support.trainjob_server import Cluster, wait_until
+from support.trainjob_server import Cluster
+from support.waiting import wait_for
 
 STRICTLY = {"fieldValidation": ["Strict"]}
 
@@ -22,9 +23,9 @@ def test_an_earlier_job_that_failed_is_made_anew_once_its_pods_are_gone(
     cluster.set_condition("Failed", "a node was lost")
     runs = [launch(), launch()]
     waits = f"waits for an earlier one's end: {pod} on gpu-7 is to end by 2026-11-29T00:06:00Z"
-    wait_until(lambda: sum(waits in line for line in told.lines) == 2)
+    wait_for(lambda: sum(waits in line for line in told.lines) == 2)
     looks = len(cluster.calls)
-    wait_until(lambda: len(cluster.calls) > looks + 6)
+    wait_for(lambda: len(cluster.calls) > looks + 6)
     assert (cluster.made, cluster.jobs) == (1, {})
     assert sum(waits in line for line in told.lines) == 2  # once a launcher
     cluster.end_node(pod, 143, at="2026-11-29T00:00:09Z")
@@ -42,7 +43,7 @@ def test_a_job_that_somebody_deleted_is_made_anew_once_its_pods_are_gone(
     body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
     cluster.answer("delete", "trainjobs", NAME, "", body, {})
     run = launch()
-    wait_until(lambda: told.has("waits for an earlier one's end"))
+    wait_for(lambda: told.has("waits for an earlier one's end"))
     assert cluster.made == 1
     cluster.end_node(pod, 143, at="2026-11-29T00:00:09Z")
     finish(cluster, tmp_path, started(cluster))

@@ -1,6 +1,5 @@
 """Scope: training by a TrainJob, whose command a controller runs by torchrun on two nodes."""
 
-import json
 import os
 import subprocess
 import sys
@@ -21,8 +20,7 @@ from openmofi.storage import open_store
 from openmofi.training.run import train_model as train_here
 from openmofi.versions import read_manifest
 from stack.swift import free_ports
-from support.mlflow_databases import new_database
-from support.training import SMALL_TRANSFORMER, make_samples, write_training_shards
+from support.training import make_samples, short_training, write_training_shards
 from support.trainjob_server import IMAGE, Cluster
 
 NODES = NodesConfig(count=2, accelerators=0)
@@ -78,16 +76,7 @@ class Controller:
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_database(tmp_path))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    (tmp_path / "$(HOME).json").write_text(json.dumps(SMALL_TRANSFORMER))
-    return {
-        "backbone": str(tmp_path / "$(HOME).json"),
-        "max_steps": 4,
-        "batch_size": 24,
-        "warmup_steps": 1,
-        "log_every": 1,
-    }
+    return short_training(tmp_path, monkeypatch)
 
 
 def test_two_nodes_train_the_run_that_one_process_would(

@@ -19,7 +19,8 @@ from openmofi.training.loading import step_loader
 from openmofi.training.tars import StoredTar, StreamedTars
 from openmofi.versions import read_manifest
 from support.linear_training import contrastive, make_batch, make_module, run, supervised
-from support.training import RemoteStore, make_samples, wait_for, write_training_shards
+from support.training import RemoteStore, make_samples, write_training_shards
+from support.waiting import wait_for
 
 TRAINER = SimpleNamespace(optimizers=[None])
 

@@ -10,7 +10,7 @@ from openmofi.storage import open_store
 from openmofi.training import metrics_queue
 from openmofi.training.checkpoint import Checkpoints
 from openmofi.training.metrics_queue import PATIENCE, MetricsQueue, lasting_log, patience_s
-from support.training import wait_for
+from support.waiting import wait_for
 
 
 class Server:

@@ -13,7 +13,8 @@ from openmofi.keys import hash_bytes
 from openmofi.storage import open_store
 from openmofi.training import tars as tars_module
 from openmofi.training.tars import StoredTar, StreamedTars, shared_folder
-from support.training import RemoteStore, wait_for
+from support.training import RemoteStore
+from support.waiting import wait_for
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,8 @@ from openmofi.training.shards import TrainingShards, open_shards
 from openmofi.training.tars import StoredTar, StreamedTars
 from openmofi.training.texts import SampleTexts
 from openmofi.versions import Manifest, read_manifest
-from support.training import RemoteStore, make_samples, wait_for, write_training_shards
+from support.training import RemoteStore, make_samples, write_training_shards
+from support.waiting import wait_for
 
 SHARDS, ROWS, WINDOW = 30, 4, 2
 SAMPLES = SHARDS * ROWS
