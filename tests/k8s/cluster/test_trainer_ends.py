@@ -59,7 +59,7 @@ def test_a_job_whose_node_fails_ends_with_that_nodes_words_and_is_made_anew(team
     team.end(second, 1)
     wait_for(lambda: team.is_leaving(first))  # by Kubernetes, once, with its time to save
     assert launcher.stderr
-    told = next(line for line in launcher.stderr if "has failed" in line)  # at its next look
+    told = next(line for line in launcher.stderr if "is to end by" in line)  # at its next look
     assert launcher.poll() is None
     team.let_go(first)
     err = told + launcher.stderr.read()
