@@ -68,6 +68,12 @@ class Team:
         self.begun.append(process)
         return process
 
+    def launched(self) -> tuple[Launcher, list[str]]:
+        """A launcher whose job's nodes run, and their pods."""
+        launcher = self.launch()
+        wait_for(self.jobs)
+        return launcher, self.started()
+
     def job(self) -> Object:
         return self.plane.get("-n", self.namespace, "trainjob", NAME)
 

@@ -35,9 +35,7 @@ def team(whole: Team) -> Iterator[Team]:
 
 
 def test_a_job_that_is_complete_gives_its_model_and_leaves_nothing(team: Team) -> None:
-    launcher = team.launch()
-    wait_for(team.jobs)
-    first, second = team.started()
+    launcher, (first, second) = team.launched()
     team.machine.write(first, "step 3/3", when="2026-11-29T00:00:01.000000001Z")
     team.end(second, 0)
     (team.account / "model").write_text(MODEL)
@@ -52,9 +50,7 @@ def test_a_job_that_is_complete_gives_its_model_and_leaves_nothing(team: Team) -
 
 
 def test_a_job_whose_node_fails_ends_with_that_nodes_words_and_is_made_anew(team: Team) -> None:
-    launcher = team.launch()
-    wait_for(team.jobs)
-    first, second = team.started()
+    launcher, (first, second) = team.launched()
     team.machine.write(second, "CUDA out of memory", when="2026-11-29T00:00:01.000000001Z")
     team.end(second, 1)
     wait_for(lambda: team.is_leaving(first))  # by Kubernetes, once, with its time to save
@@ -83,9 +79,7 @@ def test_a_job_whose_node_fails_ends_with_that_nodes_words_and_is_made_anew(team
 
 
 def test_a_node_that_is_evicted_is_not_started_again_alone(team: Team) -> None:
-    launcher = team.launch()
-    wait_for(team.jobs)
-    first, second = team.started()
+    launcher, (first, second) = team.launched()
     evicted = {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}
     set_status(team.plane, team.namespace, "pod", first, evicted)
     wait_for(lambda: team.is_leaving(second))
@@ -97,9 +91,7 @@ def test_a_node_that_is_evicted_is_not_started_again_alone(team: Team) -> None:
 
 def test_a_launcher_that_is_told_to_stop_takes_its_job_and_no_new_pod_is_made(team: Team) -> None:
     """Deleted in the foreground, a job would be given pods anew while its nodes save."""
-    launcher = team.launch()
-    wait_for(team.jobs)
-    pods = team.started()
+    launcher, pods = team.launched()
     wait_for(lambda: team.machine.asked)
     launcher.terminate()
     _, err = launcher.communicate(timeout=90)
