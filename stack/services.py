@@ -77,6 +77,8 @@ def up(stack: Stack) -> None:
         # Half a service is no use, and what a killed one has left may hold its port.
         halt(stack, service)
     _check_ports(stack, missing)
+    if "s3" in missing:
+        swift.check_space(stack.folder)
     for name in ("logs", "run", "swift"):
         (stack.folder / name).mkdir(mode=0o700, exist_ok=True)
     for service in missing:

@@ -10,12 +10,13 @@ import contextlib
 import getpass
 import json
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from openmofi.errors import OpenMofiError
+from openmofi.errors import InputError, OpenMofiError
 from stack.secret_files import write_secretly
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -37,6 +38,10 @@ default = yes
 # An object whose listing entry comes too late is in no listing until the updater has run. One
 # second is the default, which a busy laptop exceeds; the proxy waits for ten.
 _OBJECT_SERVER = "container_update_timeout = 8\n"
+# Below it Swift answers 503 to whoever writes. Its default, 1 % of the disk, is gigabytes that a
+# laptop has to spare, or has not.
+RESERVE_BYTES = 256 << 20
+_START_BYTES = 2 * RESERVE_BYTES  # what is started writes, too
 
 
 def swift_python() -> Path:
@@ -57,6 +62,16 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [int(one.getsockname()[1]) for one in sockets]
+
+
+def check_space(folder: Path) -> None:
+    """Raise `InputError` if the disk of a folder that is there has too little left for a start."""
+    free = shutil.disk_usage(folder).free
+    if free < _START_BYTES:
+        raise InputError(
+            f"the disk of {folder} has {free >> 20} MiB left, and S3 needs {_START_BYTES >> 20} "
+            "MiB to start; free some, or name a folder on another disk"
+        )
 
 
 def prepare(folder: Path, ports: Sequence[int], users: Mapping[str, str]) -> dict[str, list[str]]:
@@ -132,6 +147,7 @@ def _head(settings: Path, port: int) -> str:
     return (
         f"[DEFAULT]\nbind_ip = 127.0.0.1\nbind_port = {port}\nworkers = 0\n"
         f"user = {getpass.getuser()}\nswift_dir = {settings}\nlog_level = WARNING\n"
+        f"fallocate_reserve = {RESERVE_BYTES}\n"
     )
 
 

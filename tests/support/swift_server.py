@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.swift import free_ports, prepare
+from stack.swift import check_space, free_ports, prepare
 
 ACCESS_KEY = "demo:openmofi"  # Swift's s3api takes "account:user"
 SECRET_KEY = "local-tests-only"
@@ -45,6 +45,7 @@ class SwiftServer:
 @contextlib.contextmanager
 def serving(folder: Path, port: int = 0) -> Iterator[SwiftServer]:
     """Serve S3 on a loopback port (0: four free ones are found) with ``folder`` as its disk."""
+    check_space(folder)
     ports = [port + i for i in range(4)] if port else free_ports(4)
     users = {ACCESS_KEY: f"{SECRET_KEY} .admin", READER_KEY: READER_SECRET}
     commands = prepare(folder.absolute(), ports, users)
