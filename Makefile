@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 S3_VENV := .venv-s3
 PADDLE_VENV := .venv-paddleocr
 AGREEMENT := .venv-agreement
-DEMO_DATA ?= build/demo-crawl
 DEMO_PAIRS ?= 4000
 # Of `python -m pipelines run`, such as --set training.max_steps=20; docs/stack.md has a small demo.
 DEMO_OPTIONS ?=
@@ -59,7 +58,7 @@ $(PADDLE_VENV)/.ready: pyproject.toml constraints-paddleocr.txt
 	@touch $@
 
 demo: $(VENV)/.ready  ## Crawl, curate, train, evaluate and register, on this machine
-	$(BIN)/openmofi demo-crawl --out $(DEMO_DATA) --pairs $(DEMO_PAIRS) --seed $(DEMO_SEED)
+	$(BIN)/openmofi demo-crawl --out build/demo-crawl --pairs $(DEMO_PAIRS) --seed $(DEMO_SEED)
 	$(BIN)/python -m pipelines run full --config configs/demo.yaml $(DEMO_OPTIONS)
 
 # PostgreSQL comes from Debian: a Makefile installs nothing for the whole machine. Without it, one
