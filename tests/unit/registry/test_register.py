@@ -1,4 +1,6 @@
 import base64
+import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -8,11 +10,13 @@ from openmofi.errors import InputError
 from openmofi.evaluation.run import evaluate_model
 from openmofi.evaluation_data.class_folders import read_class_folders
 from openmofi.models.encoder import load_encoder
+from openmofi.models.stored import model_folder
 from openmofi.registry.register import register_model
 from openmofi.versions import read_manifest
 from support.evaluation import publish_dataset, publish_micro_model, write_image_set
 from support.mlflow_databases import new_database
 
+README = pathlib.Path(__file__).parents[3] / "README.md"
 LENIENT = {"floor": 0, "max_regression": 100}
 
 
@@ -145,6 +149,23 @@ def test_the_champion_answers_from_images_and_from_texts(ground):
     assert forced.kind[0] == "text"
     with pytest.raises(Exception, match=r"input 1: no image: .* are not opened"):
         model.predict(["a text", str(path)])
+
+
+def test_the_lines_of_the_readme_load_it_and_ask_it(ground):
+    import mlflow
+    import open_clip
+
+    uri = ground.model(1)
+    ground.register(uri, name="read")
+    (lines,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    folder = model_folder(read_manifest(uri, "model"))
+    mine = {"openmofi-demo": "read", "photo.jpg": f"{ground.data}/c0/0.png"}
+    for theirs, ours in {**mine, "EXPORT_FOLDER": str(folder)}.items():
+        assert theirs in lines
+        lines = lines.replace(theirs, ours)
+    names = {"mlflow": mlflow, "open_clip": open_clip, "pathlib": pathlib}
+    exec(lines, names)
+    assert names["answer"].kind.tolist() == ["image", "text"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "models:/x", "it's"])
