@@ -110,6 +110,8 @@ test-images: $(VENV)/.ready  ## Start both images as a pod would; needs make ima
 
 # KUBERNETES_BIN: a folder with etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
 test-cluster: $(VENV)/.ready  ## k8s/, placement and TrainJobs on a real control plane in KUBERNETES_BIN
+	@PYTHONPATH=tests:. $(BIN)/python -c \
+	  'import sys; from support.trainer_controllers import lacking; sys.exit(lacking() or 0)'
 	$(BIN)/python -m pytest -rs -m cluster tests/k8s/cluster
 
 lint: $(VENV)/.ready  ## ruff: rules and format

@@ -1,4 +1,4 @@
-"""The runbooks' fenced blocks, and a small place in which their commands can be run."""
+"""Fenced blocks of pages, and of runbooks a small place in which their commands can be run."""
 
 import contextlib
 import itertools
@@ -39,7 +39,7 @@ def runbooks() -> list[Path]:
 
 
 def blocks(path: Path) -> list[Block]:
-    """A runbook's blocks, in their order."""
+    """A page's blocks, in their order."""
     text = path.read_text(encoding="utf-8")
     found = []
     for match in _FENCE.finditer(text):

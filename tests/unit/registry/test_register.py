@@ -1,6 +1,5 @@
 import base64
-import pathlib
-import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +14,9 @@ from openmofi.registry.register import register_model
 from openmofi.versions import read_manifest
 from support.evaluation import publish_dataset, publish_micro_model, write_image_set
 from support.mlflow_databases import new_database
+from support.runbooks import blocks
 
-README = pathlib.Path(__file__).parents[3] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 LENIENT = {"floor": 0, "max_regression": 100}
 
 
@@ -152,18 +152,15 @@ def test_the_champion_answers_from_images_and_from_texts(ground):
 
 
 def test_the_lines_of_the_readme_load_it_and_ask_it(ground):
-    import mlflow
-    import open_clip
-
     uri = ground.model(1)
     ground.register(uri, name="read")
-    (lines,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (lines,) = [block.code for block in blocks(README) if block.language == "python"]
     folder = model_folder(read_manifest(uri, "model"))
     mine = {"openmofi-demo": "read", "photo.jpg": f"{ground.data}/c0/0.png"}
     for theirs, ours in {**mine, "EXPORT_FOLDER": str(folder)}.items():
         assert theirs in lines
         lines = lines.replace(theirs, ours)
-    names = {"mlflow": mlflow, "open_clip": open_clip, "pathlib": pathlib}
+    names = {}
     exec(lines, names)
     assert names["answer"].kind.tolist() == ["image", "text"]
 
