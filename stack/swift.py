@@ -38,6 +38,9 @@ default = yes
 # An object whose listing entry comes too late is in no listing until the updater has run. One
 # second is the default, which a busy laptop exceeds; the proxy waits for ten.
 _OBJECT_SERVER = "container_update_timeout = 8\n"
+# With one disk there is no other server to turn to. By default one refusal for want of space, or
+# ten errors, closes it for a minute, to those who read, too.
+_PROXY_SERVER = "account_autocreate = true\nerror_suppression_interval = 0\n"
 # Below it Swift answers 503 to whoever writes. Its default, 1 % of the disk, is gigabytes that a
 # laptop has to spare, or has not.
 RESERVE_BYTES = 256 << 20
@@ -138,7 +141,7 @@ def _proxy(settings: Path, port: int, users: Mapping[str, str] | None) -> str:
     )
     return (
         f"{_head(settings, port)}[pipeline:main]\npipeline = {' '.join(names)} proxy-server\n"
-        f"[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n{filters}"
+        f"[app:proxy-server]\nuse = egg:swift#proxy\n{_PROXY_SERVER}{filters}"
     )
 
 

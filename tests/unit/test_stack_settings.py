@@ -108,10 +108,19 @@ def test_a_full_disk_stops_a_stack_before_anything_starts(
         services.up(settings.create(tmp_path / "stack"))
 
 
-def test_no_server_of_swift_holds_back_a_share_of_the_disk(tmp_path: Path) -> None:
-    """A share of 1 %, the default, is 2.5 GB of 250: `make stack` answered 503 there."""
+def prepared(folder: Path, name: str) -> configparser.RawConfigParser:
+    """What `stack.swift` has written for a server of Swift."""
+    found = configparser.RawConfigParser()
+    assert found.read(folder / "etc" / f"{name}.conf")
+    return found
+
+
+def test_swift_keeps_little_of_the_disk_back_and_gives_it_up_at_no_error(tmp_path: Path) -> None:
+    """1 % of 250 GB, the default, is 2.5 GB: `make stack` was answered 503 there."""
     swift.prepare(tmp_path, swift.free_ports(4), {"a:b": "secret"})
     for name in swift.SERVERS:
-        settings_of = configparser.RawConfigParser()
-        settings_of.read(tmp_path / "etc" / f"{name}.conf")
-        assert int(settings_of["DEFAULT"]["fallocate_reserve"]) == swift.RESERVE_BYTES
+        head = prepared(tmp_path, name)["DEFAULT"]
+        assert int(head["fallocate_reserve"]) == swift.RESERVE_BYTES
+    for name in ("proxy", "internal"):
+        proxy = prepared(tmp_path, name)["app:proxy-server"]
+        assert float(proxy["error_suppression_interval"]) == 0
